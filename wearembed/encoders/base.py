@@ -1,0 +1,422 @@
+"""What every encoder shares: one `fit`, one `transform`."""
+
+import json
+import re
+import warnings
+import zlib
+from collections.abc import Callable
+from numbers import Integral, Real
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.utils import check_random_state
+from torch import nn
+
+from .. import __version__
+from ..nets import ResNet1d
+from ..training import PRECISIONS, Anchors, autocast, find_device, run_seed, seeded, train
+from .contract import Contract, is_acceleration, read_windows, refuse_constant, refuse_swapped, to_units
+from .pretrained import Pretrained
+
+# Windows that go through a net together: always as many, the last batch filled up. Sums then have one order, and an
+# embedding is the same to the bit whatever its row and its company.
+AT_ONCE = {"cpu": 64, "cuda": 1024}
+
+
+class Trainable(Pretrained):
+    """A net that is trained through skorch; a subclass says what it is made of by `_make_net` and `_make_objective`."""
+
+    def __init__(
+        self,
+        *,
+        weights,
+        revision,
+        max_epochs,
+        batch_size,
+        lr,
+        device,
+        precision,
+        compile,
+        num_workers,
+        callbacks,
+        checkpoint_dir,
+        validation_fraction,
+        random_state,
+        verbose,
+        sfreq,
+        units,
+    ):
+        self.weights = weights
+        self.revision = revision
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.num_workers = num_workers
+        self.callbacks = callbacks
+        self.checkpoint_dir = checkpoint_dir
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.verbose = verbose
+        self.sfreq = sfreq
+        self.units = units
+
+    def fit(self, X, y=None, *, groups=None, session=None):
+        """Train on windows; labels are not looked at.
+
+        Parameters
+        ----------
+        X : array of shape (n_windows, n_channels, n_times) or (n_windows, n_times)
+            Windows at `sfreq` in `units`; two dimensions are windows of one channel.
+        y : ignored
+        groups : array of shape (n_windows,), default=None
+            Participant of each window. None: all windows count as one participant's.
+        session : array of shape (n_windows,), default=None
+            Stretch of time within a participant that mates are drawn from, such as the hour (paper). None: all of a
+            participant's windows are mates.
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        X = read_windows(self, X, reset=True)
+        groups = self._labels(groups, len(X), "groups", "the participant")
+        session = self._labels(session, len(X), "session", "the stretch of time, such as the hour,")
+        if self.weights is not None:
+            self._load()
+            X = self._convert(X)
+            if not self.max_epochs:
+                return self
+        else:
+            X = self._new_contract(X)
+        refuse_constant(type(self).__name__, X)
+        self.n_channels_in_, self.n_times_in_ = X.shape[1:]
+        self._train(X, groups, session)
+        return self
+
+    def _new_contract(self, X: np.ndarray) -> np.ndarray:
+        """What `X` is becomes what the net takes; acceleration is in g inside."""
+        name = type(self).__name__
+        refuse_swapped(name, X)
+        units = "g" if is_acceleration(self.units) else self.units
+        self.contract_ = Contract(X.shape[1], X.shape[2], float(self.sfreq), units)
+        return to_units(name, X, self.units, units)
+
+    def _convert(self, X: np.ndarray) -> np.ndarray:
+        return self.contract_.convert(type(self).__name__, X, self.sfreq, self.units)
+
+    def _train(self, X, groups, session):
+        folder = None if self.checkpoint_dir is None else Path(self.checkpoint_dir).expanduser()
+        identity = "" if folder is None else self._identity(X, groups, session)
+        seed = run_seed(folder, identity, lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
+        device = find_device(self.device)
+        with seeded(seed):
+            if self.weights is None:
+                self.architecture_ = {key: getattr(self, key) for key in self._architecture}
+                self.net_ = self._make_net(X.shape[1])
+            objective = self._make_objective(X, seed)
+            anchors, valid = self._anchors(objective, X, groups, session, seed)
+            if self.compile:
+                self.net_.compile()
+            self.history_ = train(
+                objective,
+                anchors,
+                valid=valid,
+                max_epochs=self.max_epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+                device=device,
+                precision=self.precision,
+                num_workers=self.num_workers,
+                callbacks=clone(list(self.callbacks or []), safe=False),
+                checkpoint=folder and folder / "checkpoint.pt",
+                identity=identity,
+                seed=seed,
+                verbose=self.verbose,
+            )
+        self.net_.requires_grad_(True).eval()
+        self.training_ = self._training(X, groups, seed)
+
+    def _anchors(self, objective, X, groups, session, seed) -> tuple[Anchors, Anchors | None]:
+        """Windows to train on, and those of held-out participants (of held-out windows, where there is one participant)."""
+        units = np.arange(len(X)) if groups is None or len(np.unique(groups)) < 2 else groups
+        names = np.unique(units)
+        n_out = min(round(self.validation_fraction * len(names)), len(names) - 1)
+        out = np.isin(units, np.random.default_rng(seed).choice(names, n_out, replace=False))
+        both = []
+        for rows in (~out, out):
+            of = (None if labels is None else labels[rows] for labels in (groups, session))
+            both.append(Anchors(X[rows] if n_out else X, *of, objective.n_mates, getattr(self, "sampler", "mates")))
+            if not n_out:
+                both.append(None)
+                break
+        anchors, valid = both
+        self._check_anchors(anchors)
+        return anchors, valid if valid is not None and len(valid) else None
+
+    def _check_anchors(self, anchors: Anchors):
+        name = type(self).__name__
+        if not len(anchors):
+            raise ValueError(
+                f"{name} learns from windows of one participant against each other, and no participant has two: got "
+                f"{len(anchors.X)} windows (n_samples = {len(anchors.X)}), each with a group of its own. groups names the "
+                f"participant, the same for all windows of a person; leave it out where it is unknown."
+            )
+        if anchors.n_left_out:
+            warnings.warn(
+                f"{name}: {anchors.n_left_out} of {len(anchors.X)} windows are the only ones of their participant. They have "
+                f"no mates, so they are left out of training.",
+                stacklevel=5,
+            )
+
+    def _training(self, X, groups, seed) -> dict:
+        """What the card tells of training."""
+        before = {k: v for k, v in getattr(self, "training_", {}).items() if k in ("data", "synthetic", "license")}
+        began = {"began_from": str(self.weights)} if self.weights is not None else {}
+        return {
+            **(before if began else {}),
+            **began,
+            "n_windows": len(X),
+            "n_participants": None if groups is None else len(np.unique(groups)),
+            "epochs": len(self.history_),
+            "final_loss": float(self.history_[-1]["train_loss"]) if self.history_ else None,
+            "batch_size": self.batch_size,
+            "lr": self.lr,
+            "seed": seed,
+        }
+
+    def _identity(self, X, groups, session) -> str:
+        """Tells one run of training from another: its data and the parameters that change its result."""
+        free = {"max_epochs", "verbose", "device", "num_workers", "callbacks", "checkpoint_dir"}
+        params = {k: v for k, v in self.get_params(deep=False).items() if k not in free}
+        told = re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(params.items())))
+        data = [zlib.crc32(np.ascontiguousarray(X))]
+        data += [zlib.crc32(repr(labels.tolist()).encode()) for labels in (groups, session) if labels is not None]
+        return json.dumps([type(self).__name__, __version__, told, X.shape, data])
+
+    # --------------------------------------------------------------------------------- checks
+
+    def _check_parameters(self):
+        self._check_number("batch_size", Integral, 1)
+        self._check_number("max_epochs", Integral, 0)
+        self._check_number("num_workers", Integral, 0)
+        for name in ("lr", "sfreq"):
+            self._check_number(name, Real, 0, above=True)
+        self._check_number("validation_fraction", Real, 0)
+        if self.validation_fraction >= 1:
+            raise ValueError(
+                f"validation_fraction is a share of the participants below 1; got {self.validation_fraction}."
+            )
+        self._check_choice("precision", PRECISIONS)
+        if self.weights is None and not self.max_epochs:
+            warnings.warn(
+                f"{type(self).__name__} has max_epochs=0 and no weights: the net stays untrained.", stacklevel=3
+            )
+        find_device(self.device)
+
+    def _check_number(self, name: str, kind: type, low, above: bool = False):
+        value = getattr(self, name)
+        good = isinstance(value, kind) and not isinstance(value, bool) and (value > low if above else value >= low)
+        if not good or not np.isfinite(value):
+            what = "a whole number" if kind is Integral else "a finite number"
+            raise ValueError(
+                f"{name} of {type(self).__name__} is {what} {'above' if above else 'from'} {low}{'' if above else ' on'}; "
+                f"got {value!r}."
+            )
+
+    def _check_choice(self, name: str, choices: tuple[str, ...]):
+        value = getattr(self, name)
+        if value not in choices:
+            raise ValueError(f"{name} of {type(self).__name__} is one of {', '.join(choices)}; got {value!r}.")
+
+    @staticmethod
+    def _labels(labels, n_windows: int, name: str, what: str) -> np.ndarray | None:
+        """`groups` or `session` as an array with a label for each window."""
+        if labels is None:
+            return None
+        labels = np.asarray(labels)
+        if labels.shape != (n_windows,):
+            raise ValueError(
+                f"{name} names {what} of each window: expected {n_windows} labels, got an array of shape {labels.shape}."
+            )
+        if pd.isna(labels).any():
+            raise ValueError(f"{name} has {int(pd.isna(labels).sum())} missing labels. Name {what} of each window.")
+        return labels.astype(str) if labels.dtype == object else labels
+
+    # --------------------------------------------------------------------------------- for subclasses
+
+    def _make_net(self, n_channels: int) -> nn.Module:
+        raise NotImplementedError
+
+    def _make_objective(self, X: np.ndarray, seed: int) -> nn.Module:
+        raise NotImplementedError
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        return tags
+
+
+class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
+    """Any net, trained by any objective, as a scikit-learn transformer of windows.
+
+    Parameters
+    ----------
+    net : callable, default=ResNet1d
+        Called with the number of channels, gives a module that maps ``(B, C, T)`` to ``(B, D)`` and has ``dim``.
+        ``functools.partial(ResNet1d, width=16)``, for one.
+    objective : callable
+        Called with the net, gives a module that owns it, has ``n_mates`` and maps a batch to a scalar loss.
+    weights : str, default=None
+        Folder, bundled name or hub repository to load from. With ``max_epochs=0`` the encoder is frozen.
+    revision : str, default=None
+        Of the weights on the hub.
+    max_epochs : int, default=20
+        Passes over the anchors (our default).
+    batch_size : int, default=64
+        Anchors of a step.
+    lr : float, default=1e-3
+        Of Adam (our default).
+    device : str, default="auto"
+        ``"auto"`` takes a GPU where there is one; else ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Of the net's products, in training and in ``transform``. ``"auto"``: bfloat16 where the device is fast in it.
+    compile : bool, default=False
+        Compile the net by ``torch.compile`` for training.
+    num_workers : int, default=0
+        Processes that read windows.
+    callbacks : list of skorch callbacks, default=None
+        Early stopping, schedules and the like.
+    checkpoint_dir : path, default=None
+        Where training keeps its state after each epoch; the same line run again goes on from there.
+    validation_fraction : float, default=0.0
+        Share of the participants whose loss is only watched (``valid_loss``).
+    random_state : int, RandomState or None, default=None
+    verbose : int, default=0
+        1 shows a progress bar and a line an epoch.
+    sfreq : float, default=100.0
+        Rate of `X` in hertz.
+    units : str, default="g"
+        Units of `X`; ``"m/s^2"`` and ``"mg"`` are converted to g.
+
+    Attributes
+    ----------
+    net_ : nn.Module
+    contract_ : Contract
+        Channels, samples, rate and units of training.
+    history_ : list of dict
+        One entry an epoch.
+    n_features_in_ : int
+        Channels for three dimensions, samples for two.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from wearembed import Encoder, nets, objectives
+    >>> from wearembed.augment import SomeOf, relcon_changes
+    >>> objective = partial(objectives.MotifReconstruction, augment=SomeOf(relcon_changes(3)))
+    >>> Encoder(net=partial(nets.ResNet1d, width=16), objective=objective).max_epochs
+    20
+    """
+
+    _architecture: tuple[str, ...] = ("net",)
+
+    def __init__(
+        self,
+        net: Callable[..., nn.Module] = ResNet1d,
+        objective: Callable[..., nn.Module] | None = None,
+        *,
+        weights=None,
+        revision=None,
+        max_epochs=20,
+        batch_size=64,
+        lr=1e-3,
+        device="auto",
+        precision="float32",
+        compile=False,
+        num_workers=0,
+        callbacks=None,
+        checkpoint_dir=None,
+        validation_fraction=0.0,
+        random_state=None,
+        verbose=0,
+        sfreq=100.0,
+        units="g",
+    ):
+        super().__init__(
+            weights=weights,
+            revision=revision,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            device=device,
+            precision=precision,
+            compile=compile,
+            num_workers=num_workers,
+            callbacks=callbacks,
+            checkpoint_dir=checkpoint_dir,
+            validation_fraction=validation_fraction,
+            random_state=random_state,
+            verbose=verbose,
+            sfreq=sfreq,
+            units=units,
+        )
+        self.net = net
+        self.objective = objective
+
+    def transform(self, X):
+        """Embed windows, each on its own.
+
+        Parameters
+        ----------
+        X : array of shape (n_windows, n_channels, n_times) or (n_windows, n_times)
+            At `sfreq` in `units`, of as many seconds as those of training.
+
+        Returns
+        -------
+        array of shape (n_windows, dim), float32
+            A window's row is the same to the bit whatever other windows are in `X`.
+        """
+        self._ready()
+        return self._replay(self._convert(read_windows(self, X, reset=False)))
+
+    def _replay(self, windows: np.ndarray) -> np.ndarray:
+        device = find_device(self.device)
+        net, size = self.net_.to(device), AT_ONCE.get(torch.device(device).type, 64)
+        Z = np.empty((len(windows), self._n_features_out), np.float32)
+        x = torch.zeros(size, *windows.shape[1:])
+        with torch.inference_mode(), autocast(device, self.precision):
+            for start in range(0, len(windows), size):
+                some = torch.tensor(windows[start : start + size])
+                x[: len(some)] = some
+                Z[start : start + size] = net(x.to(device))[: len(some)].float().cpu().numpy()
+        return Z
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.net_.dim
+
+    def _output(self) -> str:
+        return f"{self._n_features_out} numbers a window"
+
+    def _make_net(self, n_channels):
+        return self.net(n_channels)
+
+    def _make_objective(self, X, seed):
+        if self.objective is None:
+            raise ValueError(
+                "Encoder needs an objective: a callable from the net to a module that maps a batch to a loss, such as "
+                "functools.partial(objectives.MotifReconstruction, augment=...). RelConEncoder has its own."
+            )
+        return self.objective(self.net_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

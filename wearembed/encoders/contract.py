@@ -1,0 +1,140 @@
+"""What a trained net takes in, and how a user's array becomes that."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_array, validate_data
+
+from .. import signals
+
+SHAPE = "(n_windows, n_channels, n_times), or (n_windows, n_times) for windows of one channel"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Channels, samples, rate and units of the windows that a net was trained on.
+
+    Parameters
+    ----------
+    n_channels, n_times : int
+    sfreq : float
+        Hertz.
+    units : str
+    """
+
+    n_channels: int
+    n_times: int
+    sfreq: float
+    units: str
+
+    def n_times_at(self, sfreq: float) -> int:
+        """Samples of a window of the same seconds at another rate."""
+        return max(1, round(self.n_times * sfreq / self.sfreq))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def convert(self, name: str, X: np.ndarray, sfreq: float, units: str) -> np.ndarray:
+        """Windows at `sfreq` in `units` as the net takes them; an error where they cannot be."""
+        n_times = self.n_times_at(sfreq)
+        if X.shape[1:] != (self.n_channels, n_times):
+            swapped = X.shape[1:] == (n_times, self.n_channels)
+            raise ValueError(
+                f"{name} was trained on windows of {self.n_channels} channels x {self.n_times} samples at {self.sfreq:g} "
+                f"Hz, which are {self.n_channels} x {n_times} at sfreq={sfreq:g}; got {X.shape[1]} x {X.shape[2]}. "
+                + (
+                    "Channels and samples look swapped: pass X.transpose(0, 2, 1)."
+                    if swapped
+                    else f"Cut the recordings anew with cut(recordings, seconds={self.n_times / self.sfreq:g}, "
+                    f"sfreq={self.sfreq:g}), or say the rate of X in sfreq."
+                )
+            )
+        X = to_units(name, X, units, self.units)
+        if sfreq != self.sfreq:
+            X = signals.resample(X, sfreq, self.sfreq)[..., : self.n_times]
+        return np.ascontiguousarray(X, dtype=np.float32)
+
+
+def to_units(name: str, X: np.ndarray, units: str, wanted: str) -> np.ndarray:
+    """`X` in the units of training: acceleration is converted, anything else has to agree."""
+    if is_acceleration(wanted):
+        signals.check_units(X, units)
+        return signals.to_g(X, units)
+    if units != wanted:
+        raise ValueError(
+            f"{name} takes windows in {wanted}; units says that X is in {units!r}. Convert X, or mend units."
+        )
+    return X
+
+
+def is_acceleration(units: str) -> bool:
+    return signals.canonical_units(units) in ("g", "mg", "m/s^2")
+
+
+def read_windows(estimator, X, *, reset: bool) -> np.ndarray:
+    """`X` as finite float32 ``(n_windows, n_channels, n_times)``, whatever array it came as.
+
+    Two dimensions are windows of one channel. `reset` is for ``fit``: it keeps what scikit-learn wants kept.
+    """
+    name = type(estimator).__name__
+    if hasattr(X, "detach"):  # a torch tensor, perhaps on a GPU, perhaps asking for gradients
+        X = X.detach().cpu()
+        X = (X.float() if X.is_floating_point() else X).numpy()
+    if getattr(getattr(X, "dtype", None), "kind", "-") in "USMm":
+        raise ValueError(f"{name} takes windows of numbers, {SHAPE}; got an array of dtype {X.dtype}.")
+    checks = {"dtype": [np.float32, np.float64], "ensure_all_finite": False, "allow_nd": True}
+    if reset or (getattr(estimator, "flat_", False) and np.ndim(X) == 2):
+        X = validate_data(estimator, X, reset=reset, **checks)
+    else:
+        X = check_array(X, estimator=estimator, input_name="X", **checks)
+    if reset:
+        estimator.flat_ = X.ndim == 2
+    if X.ndim > 3:
+        raise ValueError(f"{name} takes {SHAPE}; got {X.ndim} dimensions, shape {X.shape}.")
+    X = X[:, None] if X.ndim == 2 else X
+    if 0 in X.shape:
+        raise ValueError(
+            f"{name} takes {SHAPE}, with a channel and a sample at least; got empty windows, shape {X.shape}."
+        )
+    return finite(name, X)
+
+
+def finite(name: str, X: np.ndarray) -> np.ndarray:
+    """`X` in float32, after a look for NaN and infinity that says where they are."""
+    with np.errstate(over="ignore"):
+        X = X.astype(np.float32, copy=False)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        total = X.sum(dtype=np.float64)
+    if np.isfinite(total):
+        return X
+    bad = ~np.isfinite(X)
+    if not bad.any():
+        return X
+    n_bad = int(bad.any((1, 2)).sum())
+    window, channel, time = np.argwhere(bad)[0]
+    kind = "NaN" if np.isnan(X[window, channel, time]) else "infinity, or values too large for float32"
+    raise ValueError(
+        f"{name} takes finite numbers; {n_bad} of {len(X)} windows hold {kind} or the like, the first at window {window}, "
+        f"channel {channel}, sample {time}. Leave such windows out, or cut the recordings with a min_coverage, which "
+        f"bridges short gaps. (NaN, inf)"
+    )
+
+
+def refuse_swapped(name: str, X: np.ndarray):
+    """An error where the samples look like channels."""
+    n_channels, n_times = X.shape[1:]
+    if n_times <= 8 < 16 <= n_channels:
+        raise ValueError(
+            f"{name} takes {SHAPE}; got {n_channels} channels x {n_times} samples. Channels and samples look swapped: pass "
+            f"X.transpose(0, 2, 1)."
+        )
+
+
+def refuse_constant(name: str, X: np.ndarray):
+    """An error where no window moves at all: there is nothing to learn."""
+    if X.shape[2] > 1 and (X.max(-1) == X.min(-1)).all():
+        raise ValueError(
+            f"{name}: every window is constant in time, so there is nothing to learn. Look whether the device was worn and "
+            f"awake, and whether X is what you meant to pass."
+        )

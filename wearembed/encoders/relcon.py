@@ -1,0 +1,503 @@
+"""RelCon: the learned distance, and the encoder that learns to rank by it."""
+
+from numbers import Integral, Real
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from .. import hub
+from ..augment import SomeOf, relcon_changes
+from ..nets import CrossAttention, ResNet1d
+from ..objectives import MotifReconstruction, RelativeContrast
+from ..training import SAMPLERS, find_device
+from .base import Encoder, Trainable
+from .contract import read_windows
+
+ATTENTION = ("sparsemax", "softmax")
+
+
+class RelConDistance(Trainable):
+    """How badly the patterns of one window rebuild another: the learned distance of RelCon.
+
+    A cross-attention net is trained to rebuild each window from an augmented copy of itself. Between two windows its error
+    then is small where one holds the other's motifs, at whatever time, and large where it does not. It is not symmetric.
+
+    Parameters
+    ----------
+    dim : int, default=64
+        Features of queries, keys and values (official code).
+    kernel : int, default=15
+        Samples that a convolution spans (official code).
+    n_dilated : int, default=2
+        Dilated layers (official code).
+    bottleneck : int, default=8
+        Features inside a layer (official code).
+    attention : {"sparsemax", "softmax"}, default="sparsemax"
+        In training (paper, official code).
+    inference_attention : {"sparsemax", "softmax"} or None, default=None
+        In `pairwise`; None is that of training, as the paper says. The official code measures with softmax by a slip, which
+        ``"softmax"`` reproduces.
+    time_warp : {"independent", "together"}, default="independent"
+        The official code's augmentation warps the time of each axis apart, which destroys what they do at one moment;
+        ``"together"`` warps them alike, as a person who slows down does. The official one stays the default until the other
+        is shown to be as good.
+    weights, revision, max_epochs, batch_size, lr, device, precision, compile, num_workers, callbacks, checkpoint_dir, \
+validation_fraction, random_state, verbose, sfreq, units
+        As in `Encoder`; ``max_epochs=10``, ``batch_size=64`` and ``lr=1e-3`` are the official code's.
+
+    Attributes
+    ----------
+    net_ : CrossAttention
+    contract_ : Contract
+    history_ : list of dict
+
+    References
+    ----------
+    Xu et al. RelCon: Relative Contrastive Learning for a Motion Foundation Model for Wearable Data. ICLR 2025.
+
+    Examples
+    --------
+    >>> from wearembed import RelConDistance
+    >>> from wearembed.datasets import make_motion
+    >>> X = make_motion(n_participants=2, n_windows=8, random_state=0).data
+    >>> distance = RelConDistance(dim=16, max_epochs=1, random_state=0).fit(X)
+    >>> distance.pairwise(X[:2], X).shape
+    (2, 16)
+    """
+
+    _architecture = ("dim", "kernel", "n_dilated", "bottleneck", "attention", "inference_attention")
+    _adjustable = ("attention", "inference_attention")
+
+    def __init__(
+        self,
+        dim=64,
+        kernel=15,
+        n_dilated=2,
+        bottleneck=8,
+        *,
+        attention="sparsemax",
+        inference_attention=None,
+        time_warp="independent",
+        weights=None,
+        revision=None,
+        max_epochs=10,
+        batch_size=64,
+        lr=1e-3,
+        device="auto",
+        precision="float32",
+        compile=False,
+        num_workers=0,
+        callbacks=None,
+        checkpoint_dir=None,
+        validation_fraction=0.0,
+        random_state=None,
+        verbose=0,
+        sfreq=100.0,
+        units="g",
+    ):
+        super().__init__(
+            weights=weights,
+            revision=revision,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            device=device,
+            precision=precision,
+            compile=compile,
+            num_workers=num_workers,
+            callbacks=callbacks,
+            checkpoint_dir=checkpoint_dir,
+            validation_fraction=validation_fraction,
+            random_state=random_state,
+            verbose=verbose,
+            sfreq=sfreq,
+            units=units,
+        )
+        self.dim = dim
+        self.kernel = kernel
+        self.n_dilated = n_dilated
+        self.bottleneck = bottleneck
+        self.attention = attention
+        self.inference_attention = inference_attention
+        self.time_warp = time_warp
+
+    def pairwise(self, A, B=None):
+        """Distance of each window of `A`, as anchor, to each of `B`, as candidate.
+
+        Parameters
+        ----------
+        A : array of shape (n_A, n_channels, n_times)
+            At `sfreq` in `units`.
+        B : array of shape (n_B, n_channels, n_times), default=None
+            None is `A`.
+
+        Returns
+        -------
+        array of shape (n_A, n_B), float32
+            Squared error, summed over samples and channels, in squared g. Only orders within a row mean something: the
+            scale goes with the anchor's amplitude. Memory stays bounded for any number of windows.
+        """
+        self._ready()
+        A = self._convert(read_windows(self, A, reset=False))
+        B = A if B is None else self._convert(read_windows(self, B, reset=False))
+        return self._pairwise(A, B)
+
+    def _pairwise(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        device = find_device(self.device)
+        net, far = self.net_.to(device), np.empty((len(A), len(B)), np.float32)
+        candidates = torch.tensor(B, device=device)
+        for start in range(0, len(A), 64):
+            anchors = torch.tensor(A[start : start + 64], device=device)
+            far[start : start + 64] = net.distances(anchors, candidates).float().cpu().numpy()
+        return far
+
+    def _replay(self, windows):
+        return self._pairwise(windows, windows)
+
+    def _output(self):
+        return "a distance for each pair of windows, by `pairwise`"
+
+    def _make_net(self, n_channels):
+        return CrossAttention(n_channels, **{key: getattr(self, key) for key in self._architecture})
+
+    def _make_objective(self, X, seed):
+        return MotifReconstruction(self.net_, SomeOf(relcon_changes(X.shape[1], self.time_warp)))
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        for name in ("dim", "kernel", "bottleneck"):
+            self._check_number(name, Integral, 1)
+        self._check_number("n_dilated", Integral, 0)
+        self._check_choice("attention", ATTENTION)
+        self._check_choice("inference_attention", (None, *ATTENTION))
+        self._check_choice("time_warp", ("independent", "together"))
+
+    @classmethod
+    def from_official(cls, path, *, inference_attention="softmax", **params):
+        """Load a distance that RelCon's official code trained.
+
+        Parameters
+        ----------
+        path : path
+            ``checkpoint_best.pkl`` or the like: ``{"net": ..., "optimizer": ..., "epoch": ..., "test_loss": ...}``. Read by
+            torch's weights-only reader.
+        inference_attention : {"sparsemax", "softmax"}, default="softmax"
+            The official code measures with softmax.
+        **params
+            Other parameters to set, such as ``sfreq``, ``units`` and ``device``.
+
+        Returns
+        -------
+        RelConDistance
+            ``RelConDistance(weights=path, max_epochs=0, ...)``, loaded.
+        """
+        params = {"inference_attention": inference_attention, **params}
+        return cls(weights=str(path), max_epochs=0, **official_distance(hub.read_official(path))[0], **params)._load()
+
+    def _official(self, file):
+        shape, n_channels, tensors = official_distance(hub.read_official(file))
+        attention = {"attention": self.attention, "inference_attention": self.inference_attention}
+        return official_checkpoint(self, file, {**shape, **attention}, n_channels, tensors)
+
+
+class RelConEncoder(Encoder):
+    """Motion encoder trained by relative contrast: embeddings are ranked as a learned distance ranks windows.
+
+    Parameters
+    ----------
+    width : int, default=64
+        Filters of the first stage of `nets.ResNet1d`; the embedding has ``width * 2 ** (len(blocks) - 1)`` numbers, 256 by
+        default (official code).
+    blocks, kernels : tuple of int, default=(3, 4, 6) and (3, 4, 4)
+        Residual blocks of each stage and the samples that their convolutions span (official code).
+    distance : RelConDistance or str, default=None
+        What ranks the candidates: a fitted distance, one to be fitted on `X` first, or where the weights of one are. None
+        fits one with default parameters.
+    mates : int, default=20
+        Windows of the same participant (and session) that each anchor is compared with, besides the other anchors of the
+        batch (official code). Where there are fewer, each is drawn, some repeatedly; a window alone in its session draws
+        from its participant; one alone in its participant is left out with a warning.
+    temperature : float, default=0.1
+        Of the loss (official code).
+    sampler : {"mates", "participants"}, default="mates"
+        ``"mates"`` draws them for each anchor (paper). ``"participants"`` fills batches with blocks of up to ``mates + 1``
+        windows of one participant, in which each window is anchor and candidate at once: many times as many comparisons a
+        second, but fewer participants a batch.
+    weights : str, default=None
+        Folder, bundled name or hub repository to load from. With ``max_epochs=0`` the encoder is frozen.
+    revision : str, default=None
+        Of the weights on the hub.
+    max_epochs : int, default=20
+        Passes over the anchors (our default; official code: 100).
+    batch_size : int, default=64
+        Anchors of a step (official code).
+    lr : float, default=1e-3
+        Of Adam. The official code's 1e-6 hardly moves a net that starts from nothing; the paper names none.
+    device : str, default="auto"
+        ``"auto"`` takes a GPU where there is one; else ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Of the net's products, in training and in ``transform``. The distance and the loss stay in float32. ``"auto"``:
+        bfloat16 where the device is fast in it.
+    compile : bool, default=False
+        Compile the net by ``torch.compile`` for training.
+    num_workers : int, default=0
+        Processes that read windows.
+    callbacks : list of skorch callbacks, default=None
+        Early stopping, schedules and the like.
+    checkpoint_dir : path, default=None
+        Where training keeps its state after each epoch. The same line run again goes on from there, and ends with the
+        weights of an uninterrupted run (on CPU).
+    validation_fraction : float, default=0.0
+        Share of the participants whose loss is only watched (``valid_loss``), for early stopping.
+    random_state : int, RandomState or None, default=None
+    verbose : int, default=0
+        1 shows a progress bar and a line an epoch.
+    sfreq : float, default=100.0
+        Rate of `X` in hertz (paper: 100). Once trained, other rates are converted.
+    units : str, default="g"
+        Units of `X`; ``"m/s^2"`` and ``"mg"`` are converted to g.
+
+    Attributes
+    ----------
+    net_ : ResNet1d
+    distance_ : RelConDistance
+        The fitted distance.
+    contract_ : Contract
+        Channels, samples, rate and units of training.
+    history_ : list of dict
+        One entry an epoch: ``train_loss`` and more.
+    n_features_in_ : int
+        Channels for three dimensions, samples for two.
+
+    References
+    ----------
+    Xu et al. RelCon: Relative Contrastive Learning for a Motion Foundation Model for Wearable Data. ICLR 2025.
+    arXiv:2411.18822
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import Pipeline
+    >>> from wearembed import RelConEncoder
+    >>> from wearembed.datasets import make_motion
+    >>> motion = make_motion(n_participants=2, n_windows=10, random_state=0)
+    >>> encoder = RelConEncoder.from_pretrained("wearembed/relcon-synthetic")
+    >>> pipeline = Pipeline([("emb", encoder), ("clf", LogisticRegression())])
+    >>> pipeline.fit(motion.data, motion.target).predict(motion.data).shape
+    (20,)
+    """
+
+    _architecture = ("width", "blocks", "kernels")
+
+    def __init__(
+        self,
+        width=64,
+        blocks=(3, 4, 6),
+        kernels=(3, 4, 4),
+        *,
+        distance=None,
+        mates=20,
+        temperature=0.1,
+        sampler="mates",
+        weights=None,
+        revision=None,
+        max_epochs=20,
+        batch_size=64,
+        lr=1e-3,
+        device="auto",
+        precision="float32",
+        compile=False,
+        num_workers=0,
+        callbacks=None,
+        checkpoint_dir=None,
+        validation_fraction=0.0,
+        random_state=None,
+        verbose=0,
+        sfreq=100.0,
+        units="g",
+    ):
+        super().__init__(
+            weights=weights,
+            revision=revision,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            device=device,
+            precision=precision,
+            compile=compile,
+            num_workers=num_workers,
+            callbacks=callbacks,
+            checkpoint_dir=checkpoint_dir,
+            validation_fraction=validation_fraction,
+            random_state=random_state,
+            verbose=verbose,
+            sfreq=sfreq,
+            units=units,
+        )
+        self.width = width
+        self.blocks = blocks
+        self.kernels = kernels
+        self.distance = distance
+        self.mates = mates
+        self.temperature = temperature
+        self.sampler = sampler
+
+    def _make_net(self, n_channels):
+        return ResNet1d(n_channels, self.width, self.blocks, self.kernels)
+
+    def _make_objective(self, X, seed):
+        self.distance_ = self._fit_distance(X, seed)
+        return RelativeContrast(self.net_, self.distance_.net_, self.mates, self.temperature)
+
+    def _fit_distance(self, X: np.ndarray, seed: int) -> RelConDistance:
+        """The distance that was given, fitted where it is not."""
+        contract, distance = self.contract_, self.distance
+        if distance is None:
+            if self.weights is not None and self.distance_ is not None:
+                return self.distance_  # the one that the weights were trained with
+            folder = None if self.checkpoint_dir is None else Path(self.checkpoint_dir) / "distance"
+            distance = RelConDistance(checkpoint_dir=folder, device=self.device, verbose=self.verbose)
+        elif isinstance(distance, (str, Path)):
+            distance = RelConDistance.from_pretrained(distance, device=self.device)
+        elif not isinstance(distance, RelConDistance):
+            raise TypeError(
+                f"distance is a RelConDistance, where the weights of one are, or None; got {type(distance).__name__}."
+            )
+        if distance.__sklearn_is_fitted__():
+            distance._ready()
+        else:
+            distance = clone(distance).set_params(sfreq=contract.sfreq, units=contract.units)
+            if distance.random_state is None:
+                distance.set_params(random_state=seed)
+            distance.fit(X)
+        theirs = distance.contract_
+        if (theirs.n_channels, theirs.sfreq, theirs.units) != (contract.n_channels, contract.sfreq, contract.units):
+            raise ValueError(
+                f"distance was fitted on {theirs.n_channels} channels at {theirs.sfreq:g} Hz in {theirs.units}, and X has "
+                f"{contract.n_channels} at {contract.sfreq:g} Hz in {contract.units}. Fit it on windows like X, or leave it "
+                f"out."
+            )
+        return distance
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        self._check_number("width", Integral, 1)
+        self._check_number("mates", Integral, 1)
+        self._check_number("temperature", Real, 0, above=True)
+        self._check_choice("sampler", SAMPLERS)
+
+    def _shape(self, config, folder):
+        super()._shape(config, folder)
+        self.distance_ = None
+        if config.get("distance") is not None:
+            self.distance_ = RelConDistance(max_epochs=0, device=self.device)
+            self.distance_._set_stored(config["distance"], folder)
+            self.distance_._shape(config["distance"], folder)
+
+    def _modules(self):
+        distance = getattr(self, "distance_", None)
+        return super()._modules() | ({} if distance is None else {"distance": distance.net_})
+
+    def _config(self):
+        distance = getattr(self, "distance_", None)
+        return super()._config() | ({} if distance is None else {"distance": distance._config()})
+
+    @classmethod
+    def from_official(cls, path, **params):
+        """Load an encoder that RelCon's official code trained.
+
+        Parameters
+        ----------
+        path : path
+            ``checkpoint_best.pkl`` or the like: ``{"net": ..., "optimizer": ..., "epoch": ..., "test_loss": ...}``. Read by
+            torch's weights-only reader.
+        **params
+            Other parameters to set, such as ``sfreq``, ``units`` and ``device``.
+
+        Returns
+        -------
+        RelConEncoder
+            ``RelConEncoder(weights=path, max_epochs=0, ...)``, loaded. It brings no distance: to train on, name one.
+        """
+        return cls(weights=str(path), max_epochs=0, **official_encoder(hub.read_official(path))[0], **params)._load()
+
+    def _official(self, file):
+        return official_checkpoint(self, file, *official_encoder(hub.read_official(file)))
+
+
+# ------------------------------------------------------------------------- checkpoints of the official code
+
+
+def official_encoder(net: dict[str, torch.Tensor]) -> tuple[dict, int, dict[str, torch.Tensor]]:
+    """Architecture, channels and renamed tensors of an encoder's state; blocks are numbered through from 0."""
+    parts = {
+        **{"first_block_conv": "conv", "first_block_bn": "norm", "basicblock_list": "blocks"},
+        **{"bn1": "norm1", "bn2": "norm2", "projection_conv": "project"},
+    }
+    tensors = renamed(net, parts)
+    first = needed(tensors, "net.conv.weight", "an encoder")
+    convs = []
+    while (key := f"net.blocks.{len(convs)}.conv1.weight") in tensors:
+        convs.append(tensors[key].shape)
+    widths = [n_out for n_out, _, _ in convs]
+    stages = sorted(set(widths))
+    shape = {
+        "width": first.shape[0],
+        "blocks": tuple(widths.count(n) for n in stages),
+        "kernels": tuple(convs[widths.index(n)][2] for n in stages),
+    }
+    return shape, first.shape[1], tensors
+
+
+def official_distance(net: dict[str, torch.Tensor]) -> tuple[dict, int, dict[str, torch.Tensor]]:
+    """Architecture, channels and renamed tensors of a distance's state."""
+    parts = {
+        **{"revin.affine_weight": "scale", "revin.affine_bias": "shift", "out_proj": "out", "bottle": "reduce"},
+        **{
+            "q_func": "query",
+            "k_func": "key",
+            "v_func": "value",
+            "layer0.dilated_conv": "first",
+            "dilated_conv": "conv",
+        },
+    }
+    tensors = renamed(net, parts)
+    first = needed(tensors, "net.query.first.weight", "a distance")
+    n_dilated = 0
+    while f"net.query.layers.{n_dilated}.reduce.weight" in tensors:
+        n_dilated += 1
+    reduce = tensors["net.query.layers.0.reduce.weight"] if n_dilated else first
+    shape = {"dim": first.shape[0], "kernel": first.shape[2], "n_dilated": n_dilated, "bottleneck": reduce.shape[0]}
+    return shape, first.shape[1], tensors
+
+
+def renamed(net: dict[str, torch.Tensor], parts: dict[str, str]) -> dict[str, torch.Tensor]:
+    tensors = {}
+    for key, tensor in net.items():
+        for theirs, ours in parts.items():
+            key = key.replace(theirs, ours)
+        tensors[f"net.{key}"] = tensor
+    return tensors
+
+
+def needed(tensors: dict[str, torch.Tensor], key: str, what: str) -> torch.Tensor:
+    if key not in tensors:
+        raise ValueError(
+            f"The state dict is not that of {what} of RelCon's official code: its keys begin with "
+            f"{', '.join(sorted(k.removeprefix('net.') for k in tensors)[:3])}."
+        )
+    return tensors[key]
+
+
+def official_checkpoint(estimator, file: Path, shape: dict, n_channels: int, tensors) -> hub.Checkpoint:
+    """2.56 s at 100 Hz in g, as the paper trains; the official code itself says neither rate nor units."""
+    config = {
+        "estimator_class": type(estimator).__name__,
+        "params": shape,
+        "contract": {"n_channels": n_channels, "n_times": 256, "sfreq": 100.0, "units": "g"},
+        "training": {"began_from": f"RelCon's official code, {file.name}"},
+        "model_sha256": hub.sha256(file.read_bytes()),
+    }
+    return hub.Checkpoint(file, config, tensors, {})

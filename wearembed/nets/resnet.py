@@ -1,0 +1,95 @@
+"""The 1D residual network of RelCon."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SHORTEST = 11  # samples: what the stem's convolution (7, stride 2) and pooling (3, stride 2) need for one output
+
+
+class ResNet1d(nn.Module):
+    """Pre-activation residual network over time, averaged to one vector a window.
+
+    The defaults are the released architecture of RelCon (official code; 3,635,840 parameters with 3 channels): a stem,
+    then 3, 4 and 6 blocks of 64, 128 and 256 filters. The paper calls it ResNet-34; it has 27 spatial convolutions, since
+    the fourth stage of that net is missing in the release. All strides after the stem are 1.
+
+    Parameters
+    ----------
+    n_channels : int, default=3
+    width : int, default=64
+        Filters of the stem and of the first stage; each later stage has twice as many as the one before.
+    blocks : sequence of int, default=(3, 4, 6)
+        Residual blocks of each stage.
+    kernels : sequence of int, default=(3, 4, 4)
+        Samples that a convolution of each stage spans.
+
+    Attributes
+    ----------
+    dim : int
+        Length of an embedding, ``width * 2 ** (len(blocks) - 1)``: 256 by default.
+
+    Notes
+    -----
+    Any length from one sample on: windows shorter than 11 samples are extended by their last sample.
+
+    References
+    ----------
+    Xu et al. RelCon: Relative Contrastive Learning for a Motion Foundation Model for Wearable Data. ICLR 2025.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = ResNet1d()
+    >>> sum(p.numel() for p in net.parameters())
+    3635840
+    >>> net(torch.zeros(2, 3, 256)).shape
+    torch.Size([2, 256])
+    """
+
+    def __init__(
+        self,
+        n_channels: int = 3,
+        width: int = 64,
+        blocks: Sequence[int] = (3, 4, 6),
+        kernels: Sequence[int] = (3, 4, 4),
+    ):
+        super().__init__()
+        if len(blocks) != len(kernels) or not len(blocks):
+            raise ValueError(
+                f"blocks and kernels name the same stages, one number each; got blocks={tuple(blocks)} and "
+                f"kernels={tuple(kernels)}."
+            )
+        self.conv = nn.Conv1d(n_channels, width, 7, stride=2)
+        self.norm = nn.BatchNorm1d(width)
+        stages, n_in = [], width
+        for stage, (n_blocks, kernel) in enumerate(zip(blocks, kernels, strict=True)):
+            n_out = width * 2**stage
+            for _ in range(n_blocks):
+                stages.append(Block(n_in, n_out, kernel))
+                n_in = n_out
+        self.blocks = nn.Sequential(*stages)
+        self.dim = n_in
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1] < SHORTEST:
+            x = F.pad(x, (0, SHORTEST - x.shape[-1]), mode="replicate")
+        x = F.max_pool1d(self.norm(self.conv(x)).relu(), 3, 2)  # (B, width, about T / 4)
+        return self.blocks(x).mean(-1)  # (B, dim)
+
+
+class Block(nn.Module):
+    """Norm, ReLU, convolution, twice; plus the raw input, projected where the width changes."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int):
+        super().__init__()
+        self.norm1 = nn.BatchNorm1d(n_in)
+        self.conv1 = nn.Conv1d(n_in, n_out, kernel, padding="same")
+        self.norm2 = nn.BatchNorm1d(n_out)
+        self.conv2 = nn.Conv1d(n_out, n_out, kernel, padding="same")
+        self.project = nn.Identity() if n_in == n_out else nn.Conv1d(n_in, n_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(self.norm1(x).relu())
+        return self.conv2(self.norm2(y).relu()) + self.project(x)

@@ -1,0 +1,110 @@
+"""The relative contrastive loss of RelCon."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..nets import Frozen
+
+
+class RelativeContrast(nn.Module):
+    """Each candidate in turn is the positive against all candidates that the distance puts farther away.
+
+    Candidates of an anchor are its own mates and the other anchors of the batch (official code: 20 and 63). With
+    ``n_mates=0`` they are the other anchors alone: for batches of participants × windows, in which each window is anchor
+    and candidate at once.
+
+    Parameters
+    ----------
+    net : nn.Module
+        ``(B, C, T)`` to ``(B, D)``; no projection head (official code).
+    distance : nn.Module
+        Has ``distances(anchors, candidates)`` and ``distances_to_own(anchors, mates)``, like `nets.CrossAttention`. Frozen
+        here, and in float32 whatever the precision of the net.
+    n_mates : int, default=20
+        Mates that a batch brings for each anchor (official code).
+    temperature : float, default=0.1
+        Official code.
+
+    Notes
+    -----
+    Anchors and mates go through the net in one call, so that batch normalisation sees one batch. The official code makes
+    two calls with statistics of their own. Gradients flow through anchors in both of their parts, and through mates.
+    """
+
+    def __init__(self, net: nn.Module, distance: nn.Module, n_mates: int = 20, temperature: float = 0.1):
+        super().__init__()
+        self.net = net
+        self.distance = Frozen(distance)
+        self.n_mates = n_mates
+        self.temperature = temperature
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        x, mates = batch["x"], batch.get("mates")
+        if mates is None:
+            mates = x.new_empty(len(x), 0, *x.shape[1:])
+        z = self.net(torch.cat([x, mates.flatten(0, 1)])).float()  # (B + B K, D)
+        with torch.autocast(x.device.type, enabled=False):
+            far = self.far(x, mates)  # (B, B - 1 + K)
+            near = similarities(z[: len(x)], z[len(x) :].unflatten(0, mates.shape[:2]))
+        return relative_contrast(near, far, self.temperature)
+
+    @torch.no_grad()
+    def far(self, x: Tensor, mates: Tensor) -> Tensor:
+        """Distance of each anchor's candidates: the other anchors, then its mates."""
+        net = self.distance.module
+        among = without_diagonal(net.distances(x, x))  # (B, B - 1)
+        own = net.distances_to_own(x, mates)  # (B, K)
+        return torch.cat([among, own], 1)
+
+
+def similarities(z: Tensor, mates: Tensor) -> Tensor:
+    """Cosine of each anchor ``(B, D)`` with the other anchors, then with its mates ``(B, K, D)``: ``(B, B - 1 + K)``."""
+    z, mates = F.normalize(z, dim=-1), F.normalize(mates, dim=-1)
+    return torch.cat([without_diagonal(z @ z.T), torch.einsum("bd,bkd->bk", z, mates)], 1)
+
+
+def without_diagonal(square: Tensor) -> Tensor:
+    """``(B, B)`` to ``(B, B - 1)``: each row without the anchor itself."""
+    n = len(square)
+    others = torch.arange(n - 1, device=square.device).repeat(n, 1)  # (B, B - 1)
+    return square.gather(1, others + (others >= torch.arange(n, device=square.device)[:, None]))
+
+
+def relative_contrast(similarities: Tensor, distances: Tensor, temperature: float = 0.1) -> Tensor:
+    """Negative log-likelihood of ranking each anchor's candidates by distance, nearest first.
+
+    For an anchor with candidates S it is the sum over i in S of
+    ``-log(exp(s_i / t) / (exp(s_i / t) + sum of exp(s_j / t) over j in S with d_j > d_i))``: a strict comparison, so that
+    candidates at equal distance are no rivals of one another, and the farthest adds nothing. The anchors are averaged, the
+    candidates summed (paper, official code; the official code orders ties arbitrarily).
+
+    Parameters
+    ----------
+    similarities : Tensor of shape (n_anchors, n_candidates)
+        Cosine of the embeddings, differentiable.
+    distances : Tensor of shape (n_anchors, n_candidates)
+        How far each candidate is from its anchor, by a frozen measure; only their order in a row counts.
+    temperature : float, default=0.1
+        Official code.
+
+    Returns
+    -------
+    Tensor, scalar
+        With equal similarities and N candidates at different distances it is ``log(N!)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> round(relative_contrast(torch.zeros(1, 83), torch.arange(83.0)[None]).item(), 2)
+    286.89
+    """
+    distances, order = distances.sort(1, descending=True)  # farthest first
+    near = similarities.gather(1, order) / temperature
+    if not near.shape[1]:
+        return near.sum()
+    rivals = F.pad(near.logcumsumexp(1), (1, 0), value=-torch.inf)  # at r: all of the r farthest
+    place = torch.arange(near.shape[1], device=near.device).expand_as(order)
+    tied = F.pad(distances[:, 1:] == distances[:, :-1], (1, 0), value=False)
+    n_farther = place.masked_fill(tied, 0).cummax(1).values  # where the group of equal distances begins
+    return F.softplus(rivals.gather(1, n_farther) - near).sum(1).mean()

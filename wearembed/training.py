@@ -1,0 +1,367 @@
+"""Anchors and their mates, the skorch learner, and training that can be killed and taken up again."""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, ProgressBar
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from . import hub
+
+PRECISIONS = ("float32", "bfloat16", "auto")
+SAMPLERS = ("mates", "participants")
+OTHER_RUN = (
+    "{} belongs to training with other data or parameters, so it cannot be taken up here. Name another checkpoint_dir, or "
+    "delete that one to begin anew."
+)
+
+
+class Anchors(Dataset):
+    """Windows as anchors, each with mates: other windows of the same session of the same participant.
+
+    Parameters
+    ----------
+    X : array of shape (n_windows, n_channels, n_times)
+        Read row by row as batches want them.
+    groups : array of shape (n_windows,) or None
+        Participant of each window. None: all windows are mates of one another.
+    session : array of shape (n_windows,) or None
+        Stretch of time within a participant (the paper's hour) that mates have to share. None: all of the participant.
+    n_mates : int, default=0
+        Mates drawn for each anchor, anew in each epoch.
+    sampler : {"mates", "participants"}, default="mates"
+        ``"mates"``: anchors are shuffled, and `n_mates` drawn for each. ``"participants"``: a batch is made of blocks of up
+        to ``n_mates + 1`` windows that are mates of one another, so that each window is anchor and candidate at once, and
+        no mates are read besides.
+
+    Notes
+    -----
+    Too few mates: an anchor whose session has fewer than `n_mates` other windows gets each of them, some repeatedly. One
+    that is alone in its session draws from its participant. One that is alone in its participant is no anchor;
+    `n_left_out` counts those.
+    """
+
+    def __init__(self, X, groups=None, session=None, n_mates: int = 0, sampler: str = "mates"):
+        self.X, self.n_mates, self.sampler = X, n_mates, sampler
+        self.groups = codes(np.zeros(len(X)) if groups is None else groups)
+        self.pools = Pools(self.groups)
+        self.sessions = self.pools
+        if session is not None:
+            self.sessions = Pools(codes(np.stack([self.groups, codes(session)], 1), axis=0))
+        self.rows = np.arange(len(X)) if not n_mates else np.flatnonzero(self.pools.size > 1)
+        self.n_left_out = len(X) - len(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: tuple[np.ndarray, np.ndarray | None]):
+        anchors, mates = rows
+        batch = {"x": self.X[anchors], "group": self.groups[anchors]}
+        if mates is not None:
+            batch["mates"] = self.X[mates.ravel()].reshape(*mates.shape, *self.X.shape[1:])
+        return batch, 0  # skorch wants a target; an objective needs none
+
+    def batches(self, batch_size: int, seed: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Rows of anchors and of their mates, batch by batch: one epoch, fixed by `seed`."""
+        rng = np.random.default_rng(seed)
+        if self.n_mates and self.sampler == "participants":
+            for anchors in self._blocks(batch_size, rng):
+                yield anchors, None
+            return
+        order = rng.permutation(self.rows)
+        for anchors in np.split(order, range(batch_size, len(order), batch_size)):
+            yield anchors, self._mates(anchors, rng) if self.n_mates else None
+
+    def _mates(self, anchors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        mates = np.empty((len(anchors), self.n_mates), dtype=np.intp)
+        for n, anchor in enumerate(anchors):
+            pools = self.sessions if self.sessions.size[anchor] > 1 else self.pools
+            mates[n] = pools.others(anchor, self.n_mates, rng)
+        return mates
+
+    def _blocks(self, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        size = self.n_mates + 1
+        blocks = []
+        lonely = self.sessions.size[self.rows] < 2
+        for pools, rows in ((self.sessions, self.rows[~lonely]), (self.pools, self.rows[lonely])):
+            for mates in pools.members(rows):
+                shuffled = rng.permutation(mates)
+                n_blocks = max(1, round(len(shuffled) / size))  # none is left with a single window
+                blocks += np.array_split(shuffled, n_blocks)
+        per_batch = max(2, batch_size // size)
+        order = rng.permutation(len(blocks))
+        for some in np.split(order, range(per_batch, len(order), per_batch)):
+            yield np.concatenate([blocks[b] for b in some])
+
+
+class Pools:
+    """Rows by the code that they share."""
+
+    def __init__(self, code: np.ndarray):
+        self.code = code
+        self.order = np.argsort(code, kind="stable")
+        self.stop = np.cumsum(np.bincount(code))
+        self.start = np.concatenate([[0], self.stop[:-1]])
+        self.place = np.empty(len(code), dtype=np.intp)  # of a row in `order`
+        self.place[self.order] = np.arange(len(code))
+        self.size = (self.stop - self.start)[code]  # of each row's pool
+
+    def others(self, row: int, n: int, rng: np.random.Generator) -> np.ndarray:
+        """`n` other rows of the pool of `row`, without repetition as long as there are so many."""
+        start, n_others = self.start[self.code[row]], self.size[row] - 1
+        if n_others >= n:
+            drawn = rng.choice(n_others, n, replace=False)
+        else:
+            drawn = np.resize(rng.permutation(n_others), n)
+        return self.order[start + drawn + (drawn >= self.place[row] - start)]
+
+    def members(self, rows: np.ndarray) -> list[np.ndarray]:
+        """`rows` split by their pools."""
+        rows = rows[np.argsort(self.code[rows], kind="stable")]
+        return np.split(rows, np.flatnonzero(np.diff(self.code[rows])) + 1) if len(rows) else []
+
+
+def codes(labels, axis: int | None = None) -> np.ndarray:
+    """0, 1, ... for each label (or each row of labels)."""
+    return np.unique(np.asarray(labels), axis=axis, return_inverse=True)[1].reshape(-1)
+
+
+class Learner(NeuralNet):
+    """skorch around an objective: the batch goes in, and what comes out is already the loss."""
+
+    def __init__(self, module, *, seed=0, precision="float32", num_workers=0, **kwargs):
+        self.seed = seed
+        self.precision = precision
+        self.num_workers = num_workers
+        super().__init__(module, criterion=nn.Identity, **kwargs)
+
+    def get_iterator(self, dataset, training=False):
+        return DataLoader(
+            dataset,
+            batch_size=None,  # the sampler names whole batches
+            sampler=Epochs(dataset, self.batch_size, self.seed, (lambda: len(self.history)) if training else lambda: 0),
+            num_workers=self.num_workers,
+            pin_memory=str(self.device).startswith("cuda"),
+        )
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        try:
+            if training:
+                return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            with seeded(self.seed):  # the same draws each time, so that epochs can be compared
+                return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        except KeyboardInterrupt as stop:  # skorch would end quietly and leave a half-trained net that looks trained
+            raise Stopped from stop
+
+    def infer(self, x, **fit_params):
+        with autocast(self.device, self.precision):
+            return self.module_(x)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        if not torch.isfinite(y_pred):
+            raise ValueError(
+                f"The loss became {y_pred.item()} in epoch {len(self.history)}. Lower lr (now {self.lr}), or look for "
+                f"windows of extreme values."
+            )
+        return y_pred
+
+
+class Stopped(Exception):
+    """A person's Ctrl-C in the middle of an epoch, unlike an early stop at its end."""
+
+
+class Epochs(torch.utils.data.Sampler):
+    """The batches of an epoch, drawn anew from the seed and the number of the epoch."""
+
+    def __init__(self, anchors: Anchors, batch_size: int, seed: int, epoch: Callable[[], int]):
+        self.anchors, self.batch_size, self.seed, self.epoch = anchors, batch_size, seed, epoch
+
+    def __iter__(self):
+        return self.anchors.batches(self.batch_size, (self.seed, self.epoch()))
+
+
+class Resume(Callback):
+    """Keeps the whole state of training in one file after each epoch, and begins from it where there is one."""
+
+    def __init__(self, file: Path, identity: str):
+        self.file, self.identity = file, identity
+
+    def on_train_begin(self, net, **kwargs):
+        state = read_state(self.file, self.identity)
+        if state is None:
+            return
+        net.module_.load_state_dict(state["module"])
+        net.history.extend(json.loads(state["history"]))
+        for name, callback in net.callbacks_:
+            restore(callback, state["callbacks"].get(name, {}))
+        net.optimizer_.load_state_dict(state["optimizer"])  # last: a schedule changes rates when it is made
+        torch.set_rng_state(state["rng"])
+        if net.device.startswith("cuda") and state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"])
+        net.max_epochs = max(0, net.max_epochs - len(net.history))
+
+    def on_epoch_end(self, net, **kwargs):
+        state = {
+            "identity": self.identity,
+            "module": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "history": json.dumps(net.history.to_list(), default=float),
+            "callbacks": {name: remember(callback) for name, callback in net.callbacks_ if callback is not self},
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state() if net.device.startswith("cuda") else None,
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        hub.write(self.file, buffer.getvalue())
+
+
+def remember(callback) -> dict:
+    """What a callback has learnt so far: plain values, weights kept aside, the state of a schedule."""
+    state = {}
+    for name, value in vars(callback).items():
+        if hasattr(value, "state_dict"):
+            state[name] = value.state_dict()
+        elif name.endswith("_") and (value is None or isinstance(value, (bool, int, str, dict))):
+            state[name] = value
+        elif name.endswith("_") and isinstance(value, float):
+            state[name] = float(value)  # numpy's own are not read back
+    return state
+
+
+def restore(callback, state: dict):
+    for name, value in state.items():
+        if hasattr(now := getattr(callback, name, None), "load_state_dict"):
+            now.load_state_dict(value)
+        else:
+            setattr(callback, name, value)
+
+
+def read_state(file: Path, identity: str) -> dict | None:
+    """The state in a checkpoint of training; None where there is none yet."""
+    if not file.exists():
+        return None
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        same = state["identity"] == identity
+    except Exception as error:
+        raise ValueError(f"{file} is damaged or no checkpoint of training. Delete it to begin anew.") from error
+    if not same:
+        raise ValueError(OTHER_RUN.format(file))
+    return state
+
+
+def run_seed(folder: Path | None, identity: str, draw: Callable[[], int]) -> int:
+    """The seed of the run that `folder` keeps; drawn, and kept there, where it has none yet."""
+    if folder is None:
+        return draw()
+    file = Path(folder) / "run.json"
+    if file.exists():
+        try:
+            run = json.loads(file.read_text())
+            seed, same = int(run["seed"]), run["identity"] == identity
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} is damaged. Delete {folder} to begin anew.") from error
+        if not same:
+            raise ValueError(OTHER_RUN.format(folder))
+        return seed
+    seed = draw()
+    hub.write(file, json.dumps({"identity": identity, "seed": seed}).encode())
+    return seed
+
+
+def train(
+    objective: nn.Module,
+    anchors: Anchors,
+    *,
+    valid: Anchors | None = None,
+    max_epochs: int,
+    batch_size: int,
+    lr: float,
+    device: str = "cpu",
+    precision: str = "float32",
+    num_workers: int = 0,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: Path | None = None,
+    identity: str = "",
+    seed: int = 0,
+    verbose: int = 0,
+) -> list[dict]:
+    """Train an objective, in place, with Adam (official code: no weight decay, no schedule).
+
+    Returns
+    -------
+    list of dict
+        One entry an epoch: ``epoch``, ``train_loss``, ``valid_loss`` where there is a validation set, ``dur`` in seconds.
+    """
+    callbacks = [*callbacks]
+    if verbose:
+        callbacks.append(ProgressBar())
+    if checkpoint is not None:
+        callbacks.append(Resume(checkpoint, identity))
+    learner = Learner(
+        objective,
+        optimizer=torch.optim.Adam,
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        lr=lr,
+        device=device,
+        precision=precision,
+        num_workers=num_workers,
+        callbacks=callbacks,
+        train_split=predefined_split(valid) if valid is not None else None,
+        seed=seed,
+        verbose=verbose,
+    )
+    try:
+        learner.fit(anchors)
+    except Stopped as stop:
+        raise KeyboardInterrupt from stop
+    return [{k: v for k, v in epoch.items() if k != "batches"} for epoch in learner.history]
+
+
+@contextmanager
+def seeded(seed: int):
+    """Draws of torch inside follow from `seed`; outside they go on as if nothing had been drawn."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+def find_device(device: str) -> str:
+    """``"auto"`` is the first GPU where there is one, else the CPU."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f'device={device!r} is not to be had on this machine. Use "auto", "cpu"'
+            + (', "cuda" or "cuda:N".' if torch.cuda.is_available() else "; no GPU is visible to torch.")
+        ) from error
+    return str(device)
+
+
+def autocast(device: str, precision: str):
+    """Half precision where it is asked for: matrix products and convolutions in bfloat16."""
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16(device) else "float32"
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether the device multiplies bfloat16 faster than float32."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.device(device).type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def to_numpy(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
