@@ -80,8 +80,9 @@ def warp_time(
 ) -> Tensor:
     """Let each window run faster and slower by turns.
 
-    Pace is a cubic spline through `n_knots` equally spaced normal draws around one, with deviation `sd`. Its running sum,
-    scaled to end with the window, is the time at which each sample now happens; samples are read between by straight lines.
+    Pace is a cubic spline through `n_knots` equally spaced normal draws around one, with deviation `sd`. Its running
+    sum, scaled to end with the window, is the time at which each sample now happens; samples are read between by
+    straight lines.
 
     Parameters
     ----------
@@ -147,7 +148,8 @@ class SomeOf:
     ----------
     changes : sequence of callable
     n : int, default=2
-        The official code draws two for each window, in training and validation alike. Fewer changes than `n`: all of them.
+        The official code draws two for each window, in training and validation alike. Fewer changes than `n`: all of
+        them.
     """
 
     def __init__(self, changes: Sequence[Change], n: int = 2):

@@ -87,8 +87,8 @@ def load(source, *, revision=None, token=None, cache_dir=None, local_files_only=
     Parameters
     ----------
     source : str or path
-        A folder; a name that comes with the package (``wearembed/relcon-synthetic``); or a repository of the Hugging Face
-        hub, ``user/name``. Nothing is fetched for the first two.
+        A folder; a name that comes with the package (``wearembed/relcon-synthetic``); or a repository of the Hugging
+        Face hub, ``user/name``. Nothing is fetched for the first two.
     revision, token, cache_dir, local_files_only
         As in huggingface_hub.
 
@@ -127,9 +127,9 @@ def fetch(name: str, **where) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(FILES), **where))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         raise FileNotFoundError(
-            f"{name!r} is not a folder here, not bundled ({', '.join(bundled()) or 'none'}), and could not be had from the "
-            f"hub: {type(error).__name__}. Check the name and the connection (token= for a private repository), load a "
-            f"folder that save_pretrained wrote, or use a bundled name."
+            f"{name!r} is not a folder here, not bundled ({', '.join(bundled()) or 'none'}), and could not be had from "
+            f"the hub: {type(error).__name__}. Check the name and the connection (token= for a private repository), "
+            f"load a folder that save_pretrained wrote, or use a bundled name."
         ) from error
 
 
@@ -165,8 +165,8 @@ def read_tensors(folder: Path, config: dict[str, Any], name: str) -> dict[str, T
     data = read(folder / f"{name}.safetensors")
     if sha256(data) != config.get(f"{name}_sha256"):
         raise ValueError(
-            f"{folder / name}.safetensors is not what was saved: its SHA-256 differs from the one in config.json. Get the "
-            f"checkpoint anew."
+            f"{folder / name}.safetensors is not what was saved: its SHA-256 differs from the one in config.json. Get "
+            f"the checkpoint anew."
         )
     try:
         return {key: t.float() if t.is_floating_point() else t for key, t in parse_tensors(data).items()}
@@ -199,8 +199,8 @@ def card(config: dict[str, Any]) -> str:
 
 # {config["estimator_class"]}
 
-What goes in: windows of {contract["n_channels"]} channels × {contract["n_times"]} samples at {contract["sfreq"]:g} Hz, in
-{contract["units"]}; other rates and units are converted when `sfreq` and `units` say what they are. What comes out:
+What goes in: windows of {contract["n_channels"]} channels × {contract["n_times"]} samples at {contract["sfreq"]:g} Hz,
+in {contract["units"]}; other rates and units are converted when `sfreq` and `units` say what they are. What comes out:
 {config["output"]}.
 
 Load it with `wearembed.from_pretrained(SOURCE)`, where SOURCE is this folder or its name; `verify()` replays the stored

@@ -346,9 +346,10 @@ def positive(value, name, unit):
     """`value` as a float, if it is one positive finite number."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"Expected {name} to be one number in {unit}, got {value!r} of type {type(value).__name__}.")
+    value = float(value)
     if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"Expected {name} to be positive and finite, in {unit}, got {value!r}.")
-    return float(value)
+        raise ValueError(f"Expected {name} to be positive and finite, in {unit}, got {value:g}.")
+    return value
 
 
 def _numbers(x):

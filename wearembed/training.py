@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from . import hub
 PRECISIONS = ("float32", "bfloat16", "auto")
 SAMPLERS = ("mates", "participants")
 OTHER_RUN = (
-    "{} belongs to training with other data or parameters, so it cannot be taken up here. Name another checkpoint_dir, or "
-    "delete that one to begin anew."
+    "{} belongs to training with other data or parameters, so it cannot be taken up here. Name another checkpoint_dir, "
+    "or delete that one to begin anew."
 )
 
 
@@ -38,14 +39,14 @@ class Anchors(Dataset):
     n_mates : int, default=0
         Mates drawn for each anchor, anew in each epoch.
     sampler : {"mates", "participants"}, default="mates"
-        ``"mates"``: anchors are shuffled, and `n_mates` drawn for each. ``"participants"``: a batch is made of blocks of up
-        to ``n_mates + 1`` windows that are mates of one another, so that each window is anchor and candidate at once, and
-        no mates are read besides.
+        ``"mates"``: anchors are shuffled, and `n_mates` drawn for each. ``"participants"``: a batch is made of blocks
+        of up to ``n_mates + 1`` windows that are mates of one another, so that each window is anchor and candidate at
+        once, and no mates are read besides.
 
     Notes
     -----
-    Too few mates: an anchor whose session has fewer than `n_mates` other windows gets each of them, some repeatedly. One
-    that is alone in its session draws from its participant. One that is alone in its participant is no anchor;
+    Too few mates: an anchor whose session has fewer than `n_mates` other windows gets each of them, some repeatedly.
+    One that is alone in its session draws from its participant. One that is alone in its participant is no anchor;
     `n_left_out` counts those.
     """
 
@@ -77,7 +78,7 @@ class Anchors(Dataset):
                 yield anchors, None
             return
         order = rng.permutation(self.rows)
-        for anchors in np.split(order, range(batch_size, len(order), batch_size)):
+        for anchors in np.array_split(order, -(-len(order) // batch_size)):  # as even as can be: no batch of a few
             yield anchors, self._mates(anchors, rng) if self.n_mates else None
 
     def _mates(self, anchors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -98,7 +99,7 @@ class Anchors(Dataset):
                 blocks += np.array_split(shuffled, n_blocks)
         per_batch = max(2, batch_size // size)
         order = rng.permutation(len(blocks))
-        for some in np.split(order, range(per_batch, len(order), per_batch)):
+        for some in np.array_split(order, -(-len(order) // per_batch)):
             yield np.concatenate([blocks[b] for b in some])
 
 
@@ -238,7 +239,8 @@ def remember(callback) -> dict:
 
 def restore(callback, state: dict):
     for name, value in state.items():
-        if hasattr(now := getattr(callback, name, None), "load_state_dict"):
+        now: Any = getattr(callback, name, None)
+        if hasattr(now, "load_state_dict"):
             now.load_state_dict(value)
         else:
             setattr(callback, name, value)
@@ -299,7 +301,8 @@ def train(
     Returns
     -------
     list of dict
-        One entry an epoch: ``epoch``, ``train_loss``, ``valid_loss`` where there is a validation set, ``dur`` in seconds.
+        One entry an epoch: ``epoch``, ``train_loss``, ``valid_loss`` where there is a validation set, ``dur`` in
+        seconds.
     """
     callbacks = [*callbacks]
     if verbose:

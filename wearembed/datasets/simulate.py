@@ -42,7 +42,7 @@ LIMBS = {
     "wrist left": ARM._replace(side=1),
     "wrist right": ARM._replace(side=-1),
     "pocket": Limb(
-        (0.1, 0.3), (10, 22), (0.8, 1.6), (0.4, 1.2), 0.8, (HANGING, SITTING, SITTING, LYING), (HANGING,), ((14, 8),)
+        (0.1, 0.3), (6, 20), (0.8, 1.7), (0.3, 1.0), 0.8, (HANGING, SITTING, SITTING, LYING), (HANGING,), ((14, 8),)
     ),
     "waist": Limb(
         (0.0, 0.1), (1, 5), (0.8, 1.2), (0.3, 0.8), 0.4, (HANGING, HANGING, (20, 10), LYING), (HANGING,), (HANGING,)
@@ -182,7 +182,7 @@ def _person(rng, placement):
         odd=rng.lognormal(-1.6, 0.5),
         waveform=rng.lognormal(0, 0.4, (3, 10)),  # of axes x harmonics of the stride
         phase=rng.normal(0, np.linspace(0.3, 1.5, 10), (3, 10)),
-        decay=rng.uniform(0.8, 1.6),
+        decay=rng.uniform(0.5, 1.5),
         loose=rng.lognormal(-2 if limb.side else -1.5, 0.5),  # how much of a stride flesh, cloth and strap scatter
         wobble=rng.uniform(0.01, 0.035),
         tremor=(rng.uniform(8, 12), rng.lognormal(np.log(0.0015), 0.6) * limb.reach),  # Hz, g
@@ -199,13 +199,13 @@ def _axes(rng):
 
 
 def _device(rng):
-    """Real sensors: noise of 2 to 8 mg and of near a step, 2 % of gain, 6 to 14 bits over 1.5 to 16 g, 20 to 100 Hz."""
+    """Real sensors: noise of 2 to 8 mg and of near a step, 2.5 % of gain, 6 to 14 bits to 16 g, 20 to 100 Hz."""
     top = rng.choice([1.5, 2, 2, 4, 4, 8, 8, 16])
     bits = max(rng.choice([6, 8, 10, 12, 13, 14]), np.ceil(np.log2(2 * top / 0.06)))
     rate = float(rng.choice([20, 25, 30, 32, 50, 50, 64, 100, 100, 100]))
     step = 2 * top / 2**bits
     noise = max(rng.uniform(0.002, 0.008), 0.4 * step)
-    return Device(rate, rng.normal(1, 0.02, 3), rng.normal(0, 0.02, 3), noise, top, step)
+    return Device(rate, rng.normal(1, 0.025, 3), rng.normal(0, 0.03, 3), noise, top, step)
 
 
 def _session(rng, person, device, n_windows, n_times, sfreq, activities):

@@ -29,6 +29,8 @@ AT_ONCE = {"cpu": 64, "cuda": 1024}
 class Trainable(Pretrained):
     """A net that is trained through skorch; a subclass says what it is made of by `_make_net` and `_make_objective`."""
 
+    _moves = False  # whether the input is acceleration, whatever else it says
+
     def __init__(
         self,
         *,
@@ -86,6 +88,10 @@ class Trainable(Pretrained):
         """
         self._check_parameters()
         X = read_windows(self, X, reset=True)
+        if len(X) < 2:
+            raise ValueError(
+                f"{type(self).__name__} learns from windows against each other; got 1 sample, a single one."
+            )
         groups = self._labels(groups, len(X), "groups", "the participant")
         session = self._labels(session, len(X), "session", "the stretch of time, such as the hour,")
         if self.weights is not None:
@@ -115,49 +121,49 @@ class Trainable(Pretrained):
         folder = None if self.checkpoint_dir is None else Path(self.checkpoint_dir).expanduser()
         identity = "" if folder is None else self._identity(X, groups, session)
         seed = run_seed(folder, identity, lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
-        device = find_device(self.device)
+        self.history_ = []
         with seeded(seed):
             if self.weights is None:
                 self.architecture_ = {key: getattr(self, key) for key in self._architecture}
                 self.net_ = self._make_net(X.shape[1])
-            objective = self._make_objective(X, seed)
-            anchors, valid = self._anchors(objective, X, groups, session, seed)
-            if self.compile:
-                self.net_.compile()
-            self.history_ = train(
-                objective,
-                anchors,
-                valid=valid,
-                max_epochs=self.max_epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                device=device,
-                precision=self.precision,
-                num_workers=self.num_workers,
-                callbacks=clone(list(self.callbacks or []), safe=False),
-                checkpoint=folder and folder / "checkpoint.pt",
-                identity=identity,
-                seed=seed,
-                verbose=self.verbose,
-            )
+            if self.max_epochs:
+                objective = self._make_objective(X, seed)
+                anchors, valid = self._anchors(objective, X, groups, session, seed)
+                if self.compile:
+                    self.net_.compile()
+                self.history_ = train(
+                    objective,
+                    anchors,
+                    valid=valid,
+                    max_epochs=self.max_epochs,
+                    batch_size=self.batch_size,
+                    lr=self.lr,
+                    device=find_device(self.device),
+                    precision=self.precision,
+                    num_workers=self.num_workers,
+                    callbacks=clone(list(self.callbacks or []), safe=False),
+                    checkpoint=folder and folder / "checkpoint.pt",
+                    identity=identity,
+                    seed=seed,
+                    verbose=self.verbose,
+                )
         self.net_.requires_grad_(True).eval()
         self.training_ = self._training(X, groups, seed)
 
     def _anchors(self, objective, X, groups, session, seed) -> tuple[Anchors, Anchors | None]:
-        """Windows to train on, and those of held-out participants (of held-out windows, where there is one participant)."""
+        """Windows to train on, and those of held-out participants (windows, where there is one participant)."""
         units = np.arange(len(X)) if groups is None or len(np.unique(groups)) < 2 else groups
         names = np.unique(units)
         n_out = min(round(self.validation_fraction * len(names)), len(names) - 1)
         out = np.isin(units, np.random.default_rng(seed).choice(names, n_out, replace=False))
-        both = []
-        for rows in (~out, out):
-            of = (None if labels is None else labels[rows] for labels in (groups, session))
-            both.append(Anchors(X[rows] if n_out else X, *of, objective.n_mates, getattr(self, "sampler", "mates")))
-            if not n_out:
-                both.append(None)
-                break
-        anchors, valid = both
+
+        def some(rows) -> Anchors:
+            own, stretch = (labels if labels is None else labels[rows] for labels in (groups, session))
+            return Anchors(X[rows], own, stretch, objective.n_mates, getattr(self, "sampler", "mates"))
+
+        anchors = some(~out) if n_out else some(slice(None))
         self._check_anchors(anchors)
+        valid = some(out) if n_out else None
         return anchors, valid if valid is not None and len(valid) else None
 
     def _check_anchors(self, anchors: Anchors):
@@ -165,13 +171,13 @@ class Trainable(Pretrained):
         if not len(anchors):
             raise ValueError(
                 f"{name} learns from windows of one participant against each other, and no participant has two: got "
-                f"{len(anchors.X)} windows (n_samples = {len(anchors.X)}), each with a group of its own. groups names the "
-                f"participant, the same for all windows of a person; leave it out where it is unknown."
+                f"{len(anchors.X)} windows (n_samples = {len(anchors.X)}), each with a group of its own. groups names "
+                f"the participant, the same for all windows of a person; leave it out where it is unknown."
             )
         if anchors.n_left_out:
             warnings.warn(
-                f"{name}: {anchors.n_left_out} of {len(anchors.X)} windows are the only ones of their participant. They have "
-                f"no mates, so they are left out of training.",
+                f"{name}: {anchors.n_left_out} of {len(anchors.X)} windows are the only ones of their participant. "
+                f"They have no mates, so they are left out of training.",
                 stacklevel=5,
             )
 
@@ -196,7 +202,7 @@ class Trainable(Pretrained):
         free = {"max_epochs", "verbose", "device", "num_workers", "callbacks", "checkpoint_dir"}
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in free}
         told = re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(params.items())))
-        data = [zlib.crc32(np.ascontiguousarray(X))]
+        data = [zlib.crc32(np.ascontiguousarray(X).data)]
         data += [zlib.crc32(repr(labels.tolist()).encode()) for labels in (groups, session) if labels is not None]
         return json.dumps([type(self).__name__, __version__, told, X.shape, data])
 
@@ -214,6 +220,8 @@ class Trainable(Pretrained):
                 f"validation_fraction is a share of the participants below 1; got {self.validation_fraction}."
             )
         self._check_choice("precision", PRECISIONS)
+        if self._moves and not is_acceleration(self.units):
+            raise ValueError(f"units of {type(self).__name__} is one of g, m/s^2, mg; got {self.units!r}.")
         if self.weights is None and not self.max_epochs:
             warnings.warn(
                 f"{type(self).__name__} has max_epochs=0 and no weights: the net stays untrained.", stacklevel=3
@@ -225,12 +233,10 @@ class Trainable(Pretrained):
         good = isinstance(value, kind) and not isinstance(value, bool) and (value > low if above else value >= low)
         if not good or not np.isfinite(value):
             what = "a whole number" if kind is Integral else "a finite number"
-            raise ValueError(
-                f"{name} of {type(self).__name__} is {what} {'above' if above else 'from'} {low}{'' if above else ' on'}; "
-                f"got {value!r}."
-            )
+            which = f"above {low}" if above else f"from {low} on"
+            raise ValueError(f"{name} of {type(self).__name__} is {what} {which}; got {value!r}.")
 
-    def _check_choice(self, name: str, choices: tuple[str, ...]):
+    def _check_choice(self, name: str, choices: tuple):
         value = getattr(self, name)
         if value not in choices:
             raise ValueError(f"{name} of {type(self).__name__} is one of {', '.join(choices)}; got {value!r}.")
@@ -243,7 +249,7 @@ class Trainable(Pretrained):
         labels = np.asarray(labels)
         if labels.shape != (n_windows,):
             raise ValueError(
-                f"{name} names {what} of each window: expected {n_windows} labels, got an array of shape {labels.shape}."
+                f"{name} names {what} of each window: expected {n_windows} labels, got shape {labels.shape}."
             )
         if pd.isna(labels).any():
             raise ValueError(f"{name} has {int(pd.isna(labels).sum())} missing labels. Name {what} of each window.")

@@ -39,16 +39,16 @@ class Contract:
         """Windows at `sfreq` in `units` as the net takes them; an error where they cannot be."""
         n_times = self.n_times_at(sfreq)
         if X.shape[1:] != (self.n_channels, n_times):
-            swapped = X.shape[1:] == (n_times, self.n_channels)
+            cure = (
+                f"Cut the recordings anew with cut(recordings, seconds={self.n_times / self.sfreq:g}, "
+                f"sfreq={self.sfreq:g}), or say the rate of X in sfreq."
+            )
+            if X.shape[1:] == (n_times, self.n_channels):
+                cure = "Channels and samples look swapped: pass X.transpose(0, 2, 1)."
             raise ValueError(
-                f"{name} was trained on windows of {self.n_channels} channels x {self.n_times} samples at {self.sfreq:g} "
-                f"Hz, which are {self.n_channels} x {n_times} at sfreq={sfreq:g}; got {X.shape[1]} x {X.shape[2]}. "
-                + (
-                    "Channels and samples look swapped: pass X.transpose(0, 2, 1)."
-                    if swapped
-                    else f"Cut the recordings anew with cut(recordings, seconds={self.n_times / self.sfreq:g}, "
-                    f"sfreq={self.sfreq:g}), or say the rate of X in sfreq."
-                )
+                f"{name} was trained on windows of {self.n_channels} channels x {self.n_times} samples at "
+                f"{self.sfreq:g} Hz, which are {self.n_channels} x {n_times} at sfreq={sfreq:g}; got "
+                f"{X.shape[1]} x {X.shape[2]}. {cure}"
             )
         X = to_units(name, X, units, self.units)
         if sfreq != self.sfreq:
@@ -84,7 +84,7 @@ def read_windows(estimator, X, *, reset: bool) -> np.ndarray:
     if getattr(getattr(X, "dtype", None), "kind", "-") in "USMm":
         raise ValueError(f"{name} takes windows of numbers, {SHAPE}; got an array of dtype {X.dtype}.")
     checks = {"dtype": [np.float32, np.float64], "ensure_all_finite": False, "allow_nd": True}
-    if reset or (getattr(estimator, "flat_", False) and np.ndim(X) == 2):
+    if reset or (getattr(estimator, "flat_", False) and getattr(X, "ndim", 2) == 2):
         X = validate_data(estimator, X, reset=reset, **checks)
     else:
         X = check_array(X, estimator=estimator, input_name="X", **checks)
@@ -115,9 +115,9 @@ def finite(name: str, X: np.ndarray) -> np.ndarray:
     window, channel, time = np.argwhere(bad)[0]
     kind = "NaN" if np.isnan(X[window, channel, time]) else "infinity, or values too large for float32"
     raise ValueError(
-        f"{name} takes finite numbers; {n_bad} of {len(X)} windows hold {kind} or the like, the first at window {window}, "
-        f"channel {channel}, sample {time}. Leave such windows out, or cut the recordings with a min_coverage, which "
-        f"bridges short gaps. (NaN, inf)"
+        f"{name} takes finite numbers; {n_bad} of {len(X)} windows hold {kind} or the like, the first at window "
+        f"{window}, channel {channel}, sample {time}. Leave such windows out, or cut the recordings with a "
+        f"min_coverage, which bridges short gaps. (NaN, inf)"
     )
 
 
@@ -126,8 +126,8 @@ def refuse_swapped(name: str, X: np.ndarray):
     n_channels, n_times = X.shape[1:]
     if n_times <= 8 < 16 <= n_channels:
         raise ValueError(
-            f"{name} takes {SHAPE}; got {n_channels} channels x {n_times} samples. Channels and samples look swapped: pass "
-            f"X.transpose(0, 2, 1)."
+            f"{name} takes {SHAPE}; got {n_channels} channels x {n_times} samples. Channels and samples look swapped: "
+            f"pass X.transpose(0, 2, 1)."
         )
 
 
@@ -135,6 +135,6 @@ def refuse_constant(name: str, X: np.ndarray):
     """An error where no window moves at all: there is nothing to learn."""
     if X.shape[2] > 1 and (X.max(-1) == X.min(-1)).all():
         raise ValueError(
-            f"{name}: every window is constant in time, so there is nothing to learn. Look whether the device was worn and "
-            f"awake, and whether X is what you meant to pass."
+            f"{name}: every window is constant in time, so there is nothing to learn. Look whether the device was worn "
+            f"and awake, and whether X is what you meant to pass."
         )

@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -27,10 +28,13 @@ resident: WeakValueDictionary[tuple, torch.nn.Module] = WeakValueDictionary()  #
 class Pretrained(BaseEstimator):
     """A net with an input contract, named by where its weights are.
 
-    With ``weights=SOURCE, max_epochs=0`` an estimator is frozen: it needs no ``fit``, and since all is in its parameters,
-    it survives ``clone``, cross-validation and ``Pipeline.fit``. With more epochs, ``fit`` trains on from those weights.
+    With ``weights=SOURCE, max_epochs=0`` an estimator is frozen: it needs no ``fit``, and since all is in its
+    parameters, it survives ``clone``, cross-validation and ``Pipeline.fit``. With more epochs, ``fit`` trains on from
+    those weights.
     """
 
+    net_: Any
+    contract_: Contract
     _architecture: tuple[str, ...] = ()  # parameters that the net is built from
     _adjustable: tuple[str, ...] = ()  # those of them that may be set anew with given weights
 
@@ -41,8 +45,8 @@ class Pretrained(BaseEstimator):
         Parameters
         ----------
         source : str or path
-            A folder that `save_pretrained` wrote, a bundled name such as ``"wearembed/relcon-synthetic"``, or a repository
-            of the Hugging Face hub, ``"user/name"``.
+            A folder that `save_pretrained` wrote, a bundled name such as ``"wearembed/relcon-synthetic"``, or a
+            repository of the Hugging Face hub, ``"user/name"``.
         revision : str, default=None
             Commit, tag or branch on the hub.
         local_files_only : bool, default=False
@@ -88,8 +92,8 @@ class Pretrained(BaseEstimator):
         license : str, default=None
             Of the weights, by its SPDX name.
         synthetic : bool, default=None
-            Whether all of the data were simulated; stands in the card's first line and in ``repr``. None: as the weights
-            that training began from.
+            Whether all of the data were simulated; stands in the card's first line and in ``repr``. None: as the
+            weights that training began from.
         description : str, default=""
             A sentence for the card, such as the command that trained the weights.
         dtype : {"float32", "bfloat16"}, default="float32"
@@ -138,8 +142,8 @@ class Pretrained(BaseEstimator):
         got = self._replay(checkpoint.reference["windows"].numpy())
         if got.shape != expected.shape or not np.allclose(got, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
             raise ValueError(
-                f"{type(self).__name__} does not give the reference stored at {self.weights}: its weights were changed, by "
-                f"training or by hand, or this build of torch computes something else."
+                f"{type(self).__name__} does not give the reference stored at {self.weights}: its weights were "
+                f"changed, by training or by hand, or this build of torch computes something else."
             )
         return True
 
@@ -317,14 +321,16 @@ def named(checkpoint: hub.Checkpoint, base: type) -> type:
 
 def family(cls: type) -> list[type]:
     """A class and all that descend from it."""
-    return [cls, *(c for child in cls.__subclasses__() for c in family(child))]
+    children: list[type] = cls.__subclasses__()
+    return [cls, *(c for child in children for c in family(child))]
 
 
 def read_contract(config, folder: Path) -> Contract:
     try:
         contract = Contract(**config["contract"])
         whole = (contract.n_channels, contract.n_times)
-        if not all(isinstance(n, int) and n > 0 for n in whole) or not contract.sfreq > 0 or not config["params"] >= {}:
+        sound = all(isinstance(n, int) and n > 0 for n in whole) and contract.sfreq > 0
+        if not sound or not isinstance(config["params"], dict):
             raise ValueError("its numbers make no sense")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / 'config.json'} is damaged: contract or params: {error}. Get it anew.") from error

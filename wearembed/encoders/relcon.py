@@ -21,8 +21,9 @@ ATTENTION = ("sparsemax", "softmax")
 class RelConDistance(Trainable):
     """How badly the patterns of one window rebuild another: the learned distance of RelCon.
 
-    A cross-attention net is trained to rebuild each window from an augmented copy of itself. Between two windows its error
-    then is small where one holds the other's motifs, at whatever time, and large where it does not. It is not symmetric.
+    A cross-attention net is trained to rebuild each window from an augmented copy of itself. Between two windows its
+    error then is small where one holds the other's motifs, at whatever time, and large where it does not. It is not
+    symmetric.
 
     Parameters
     ----------
@@ -37,12 +38,12 @@ class RelConDistance(Trainable):
     attention : {"sparsemax", "softmax"}, default="sparsemax"
         In training (paper, official code).
     inference_attention : {"sparsemax", "softmax"} or None, default=None
-        In `pairwise`; None is that of training, as the paper says. The official code measures with softmax by a slip, which
-        ``"softmax"`` reproduces.
+        In `pairwise`; None is that of training, as the paper says. The official code measures with softmax by a slip,
+        which ``"softmax"`` reproduces.
     time_warp : {"independent", "together"}, default="independent"
         The official code's augmentation warps the time of each axis apart, which destroys what they do at one moment;
-        ``"together"`` warps them alike, as a person who slows down does. The official one stays the default until the other
-        is shown to be as good.
+        ``"together"`` warps them alike, as a person who slows down does. The official one stays the default until the
+        other is shown to be as good.
     weights, revision, max_epochs, batch_size, lr, device, precision, compile, num_workers, callbacks, checkpoint_dir, \
 validation_fraction, random_state, verbose, sfreq, units
         As in `Encoder`; ``max_epochs=10``, ``batch_size=64`` and ``lr=1e-3`` are the official code's.
@@ -69,6 +70,7 @@ validation_fraction, random_state, verbose, sfreq, units
 
     _architecture = ("dim", "kernel", "n_dilated", "bottleneck", "attention", "inference_attention")
     _adjustable = ("attention", "inference_attention")
+    _moves = True
 
     def __init__(
         self,
@@ -181,8 +183,8 @@ validation_fraction, random_state, verbose, sfreq, units
         Parameters
         ----------
         path : path
-            ``checkpoint_best.pkl`` or the like: ``{"net": ..., "optimizer": ..., "epoch": ..., "test_loss": ...}``. Read by
-            torch's weights-only reader.
+            ``checkpoint_best.pkl`` or the like: ``{"net": ..., "optimizer": ..., "epoch": ..., "test_loss": ...}``.
+            Read by torch's weights-only reader.
         inference_attention : {"sparsemax", "softmax"}, default="softmax"
             The official code measures with softmax.
         **params
@@ -208,23 +210,23 @@ class RelConEncoder(Encoder):
     Parameters
     ----------
     width : int, default=64
-        Filters of the first stage of `nets.ResNet1d`; the embedding has ``width * 2 ** (len(blocks) - 1)`` numbers, 256 by
-        default (official code).
+        Filters of the first stage of `nets.ResNet1d`; the embedding has ``width * 2 ** (len(blocks) - 1)`` numbers, 256
+        by default (official code).
     blocks, kernels : tuple of int, default=(3, 4, 6) and (3, 4, 4)
         Residual blocks of each stage and the samples that their convolutions span (official code).
     distance : RelConDistance or str, default=None
-        What ranks the candidates: a fitted distance, one to be fitted on `X` first, or where the weights of one are. None
-        fits one with default parameters.
+        What ranks the candidates: a fitted distance, one to be fitted on `X` first, or where the weights of one are.
+        None fits one with default parameters.
     mates : int, default=20
-        Windows of the same participant (and session) that each anchor is compared with, besides the other anchors of the
-        batch (official code). Where there are fewer, each is drawn, some repeatedly; a window alone in its session draws
-        from its participant; one alone in its participant is left out with a warning.
+        Windows of the same participant (and session) that each anchor is compared with, besides the other anchors of
+        the batch (official code). Where there are fewer, each is drawn, some repeatedly; a window alone in its session
+        draws from its participant; one alone in its participant is left out with a warning.
     temperature : float, default=0.1
         Of the loss (official code).
     sampler : {"mates", "participants"}, default="mates"
-        ``"mates"`` draws them for each anchor (paper). ``"participants"`` fills batches with blocks of up to ``mates + 1``
-        windows of one participant, in which each window is anchor and candidate at once: many times as many comparisons a
-        second, but fewer participants a batch.
+        ``"mates"`` draws them for each anchor (paper). ``"participants"`` fills batches with blocks of up to ``mates +
+        1`` windows of one participant, in which each window is anchor and candidate at once: many times as many
+        comparisons a second, but fewer participants a batch.
     weights : str, default=None
         Folder, bundled name or hub repository to load from. With ``max_epochs=0`` the encoder is frozen.
     revision : str, default=None
@@ -289,7 +291,9 @@ class RelConEncoder(Encoder):
     (20,)
     """
 
+    distance_: RelConDistance | None
     _architecture = ("width", "blocks", "kernels")
+    _moves = True
 
     def __init__(
         self,
@@ -357,8 +361,7 @@ class RelConEncoder(Encoder):
         if distance is None:
             if self.weights is not None and self.distance_ is not None:
                 return self.distance_  # the one that the weights were trained with
-            folder = None if self.checkpoint_dir is None else Path(self.checkpoint_dir) / "distance"
-            distance = RelConDistance(checkpoint_dir=folder, device=self.device, verbose=self.verbose)
+            distance = RelConDistance(device=self.device, verbose=self.verbose)
         elif isinstance(distance, (str, Path)):
             distance = RelConDistance.from_pretrained(distance, device=self.device)
         elif not isinstance(distance, RelConDistance):
@@ -371,13 +374,15 @@ class RelConEncoder(Encoder):
             distance = clone(distance).set_params(sfreq=contract.sfreq, units=contract.units)
             if distance.random_state is None:
                 distance.set_params(random_state=seed)
+            if distance.checkpoint_dir is None and self.checkpoint_dir is not None:
+                distance.set_params(checkpoint_dir=Path(self.checkpoint_dir) / "distance")
             distance.fit(X)
         theirs = distance.contract_
         if (theirs.n_channels, theirs.sfreq, theirs.units) != (contract.n_channels, contract.sfreq, contract.units):
             raise ValueError(
-                f"distance was fitted on {theirs.n_channels} channels at {theirs.sfreq:g} Hz in {theirs.units}, and X has "
-                f"{contract.n_channels} at {contract.sfreq:g} Hz in {contract.units}. Fit it on windows like X, or leave it "
-                f"out."
+                f"distance was fitted on {theirs.n_channels} channels at {theirs.sfreq:g} Hz in {theirs.units}, and X "
+                f"has {contract.n_channels} at {contract.sfreq:g} Hz in {contract.units}. Fit it on windows like X, or "
+                f"leave it out."
             )
         return distance
 
@@ -411,8 +416,8 @@ class RelConEncoder(Encoder):
         Parameters
         ----------
         path : path
-            ``checkpoint_best.pkl`` or the like: ``{"net": ..., "optimizer": ..., "epoch": ..., "test_loss": ...}``. Read by
-            torch's weights-only reader.
+            ``checkpoint_best.pkl`` or the like: ``{"net": ..., "optimizer": ..., "epoch": ..., "test_loss": ...}``.
+            Read by torch's weights-only reader.
         **params
             Other parameters to set, such as ``sfreq``, ``units`` and ``device``.
 
@@ -438,7 +443,7 @@ def official_encoder(net: dict[str, torch.Tensor]) -> tuple[dict, int, dict[str,
     }
     tensors = renamed(net, parts)
     first = needed(tensors, "net.conv.weight", "an encoder")
-    convs = []
+    convs: list[torch.Size] = []
     while (key := f"net.blocks.{len(convs)}.conv1.weight") in tensors:
         convs.append(tensors[key].shape)
     widths = [n_out for n_out, _, _ in convs]

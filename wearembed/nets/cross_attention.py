@@ -13,10 +13,10 @@ CANDIDATES = 16  # whose keys and values are held at a time
 class CrossAttention(nn.Module):
     """Rebuilds an anchor from the values of a candidate, by attention over the candidate's time.
 
-    Both windows are normalised with the candidate's mean and deviation per channel; three convolutional nets give queries
-    (anchor), keys and values (candidate); the attended values are projected to the channels and given the candidate's
-    scale again. The distance is the squared error, summed over time and channels, in the units of the input squared. It
-    is not symmetric. 58,617 parameters by default (official code).
+    Both windows are normalised with the candidate's mean and deviation per channel; three convolutional nets give
+    queries (anchor), keys and values (candidate); the attended values are projected to the channels and given the
+    candidate's scale again. The distance is the squared error, summed over time and channels, in the units of the input
+    squared. It is not symmetric. 58,617 parameters by default (official code).
 
     Parameters
     ----------
@@ -163,12 +163,13 @@ class Features(nn.Module):
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"kernel is an odd number of samples, so that features stay in place; got {kernel}.")
-        self.first = nn.Conv1d(n_channels, dim, kernel, padding=kernel // 2)
+        self.first = nn.Conv1d(n_channels, dim, kernel)  # for its initial values; it is applied in parts
+        self.dim, self.kernel = dim, kernel
         self.layers = nn.ModuleList(Bottleneck(dim, kernel, 2**n, bottleneck) for n in range(n_dilated))
 
     def forward(self, x: Tensor) -> Tensor:
-        first = F.conv1d(x, self.first.weight, padding=self.first.padding) * self.at_borders(x)
-        return self.after_first(first + self.first.bias[:, None])
+        first = F.conv1d(x, self.first.weight, padding=self.kernel // 2) * self.at_borders(x)
+        return self.after_first(first + self.bias())
 
     def after_first(self, x: Tensor) -> Tensor:
         x = instance_norm(F.gelu(x))
@@ -178,9 +179,13 @@ class Features(nn.Module):
 
     def at_borders(self, x: Tensor) -> Tensor:
         """(1, T): how many times more taps the kernel has than lie inside the window."""
-        taps = x.new_ones(1, 1, self.first.weight.shape[-1])
-        inside = F.conv1d(x.new_ones(1, 1, x.shape[-1]), taps, padding=self.first.padding)
-        return taps.shape[-1] / inside[0]
+        taps = x.new_ones(1, 1, self.kernel)
+        return self.kernel / F.conv1d(x.new_ones(1, 1, x.shape[-1]), taps, padding=self.kernel // 2)[0]
+
+    def bias(self) -> Tensor:
+        """(D, 1)."""
+        assert self.first.bias is not None
+        return self.first.bias[:, None]
 
     def responses(self, x: Tensor) -> Tensor:
         """First layer without bias, channel by channel, of windows and of a constant one: (A, 2 C, D T).
@@ -191,16 +196,14 @@ class Features(nn.Module):
         n_channels = x.shape[1]
         weight = self.first.weight.transpose(0, 1).flatten(0, 1)[:, None]  # (C D, 1, kernel)
         both = torch.cat([x, torch.ones_like(x[:1])])
-        y = F.conv1d(both, weight, padding=self.first.padding, groups=n_channels) * self.at_borders(
-            x
-        )  # (A + 1, C D, T)
+        y = F.conv1d(both, weight, padding=self.kernel // 2, groups=n_channels) * self.at_borders(x)  # (A + 1, C D, T)
         y = y.unflatten(1, (n_channels, -1)).flatten(2)  # (A + 1, C, D T)
         return torch.cat([y[:-1], y[-1:].expand(len(x), -1, -1)], 1)
 
     def rescaled(self, responses: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
         """First layer of anchors scaled for their candidates: (A, 2 C, D T), (A or 1, N, C) twice, to (A, N, D, T)."""
         scales = torch.cat([gain, offset], -1).expand(len(responses), -1, -1)  # (A, N, 2 C)
-        return (scales @ responses).unflatten(-1, (len(self.first.bias), -1)) + self.first.bias[:, None]
+        return (scales @ responses).unflatten(-1, (self.dim, -1)) + self.bias()
 
 
 class Bottleneck(nn.Module):
@@ -228,8 +231,8 @@ def pairs_at_a_time(x: Tensor) -> int:
 class Sparsemax(torch.autograd.Function):
     """Exact without sorting: Newton's steps from below on a sum that is convex and piecewise linear in the threshold.
 
-    They end, after some five passes, when nothing more falls below the threshold (Michelot 1986); a sort takes 15 times as
-    long on a CPU (benchmarks).
+    They end, after some five passes, when nothing more falls below the threshold (Michelot 1986); a sort takes 15 times
+    as long on a CPU (benchmarks).
     """
 
     @staticmethod

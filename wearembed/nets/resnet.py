@@ -12,8 +12,8 @@ class ResNet1d(nn.Module):
     """Pre-activation residual network over time, averaged to one vector a window.
 
     The defaults are the released architecture of RelCon (official code; 3,635,840 parameters with 3 channels): a stem,
-    then 3, 4 and 6 blocks of 64, 128 and 256 filters. The paper calls it ResNet-34; it has 27 spatial convolutions, since
-    the fourth stage of that net is missing in the release. All strides after the stem are 1.
+    then 3, 4 and 6 blocks of 64, 128 and 256 filters. The paper calls it ResNet-34; it has 27 spatial convolutions,
+    since the fourth stage of that net is missing in the release. All strides after the stem are 1.
 
     Parameters
     ----------
@@ -85,11 +85,12 @@ class Block(nn.Module):
     def __init__(self, n_in: int, n_out: int, kernel: int):
         super().__init__()
         self.norm1 = nn.BatchNorm1d(n_in)
-        self.conv1 = nn.Conv1d(n_in, n_out, kernel, padding="same")
+        self.conv1 = nn.Conv1d(n_in, n_out, kernel)
         self.norm2 = nn.BatchNorm1d(n_out)
-        self.conv2 = nn.Conv1d(n_out, n_out, kernel, padding="same")
+        self.conv2 = nn.Conv1d(n_out, n_out, kernel)
+        self.around = ((kernel - 1) // 2, kernel // 2)  # zeros that keep the length; one more on the right if even
         self.project = nn.Identity() if n_in == n_out else nn.Conv1d(n_in, n_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(self.norm1(x).relu())
-        return self.conv2(self.norm2(y).relu()) + self.project(x)
+        y = self.conv1(F.pad(self.norm1(x).relu(), self.around))
+        return self.conv2(F.pad(self.norm2(y).relu(), self.around)) + self.project(x)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 class MotifReconstruction(nn.Module):
     """Squared error of rebuilding each window from an augmented copy of the same window.
 
-    The copy is the key, so that a pattern has to be found again under changes that keep its meaning; without the changes
-    an exact match would be trivial (paper). No other window takes part.
+    The copy is the key, so that a pattern has to be found again under changes that keep its meaning; without the
+    changes an exact match would be trivial (paper). No other window takes part.
 
     Parameters
     ----------
@@ -20,8 +20,8 @@ class MotifReconstruction(nn.Module):
 
     Notes
     -----
-    The mean over windows, where the official code sums over the batch: Adam sees the same direction, and the number can be
-    compared between batch sizes and data sets (our choice, docs/decisions).
+    The mean over windows, where the official code sums over the batch: Adam sees the same direction, and the number can
+    be compared between batch sizes and data sets (our choice, docs/decisions).
     """
 
     n_mates = 0

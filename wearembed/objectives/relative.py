@@ -11,16 +11,16 @@ class RelativeContrast(nn.Module):
     """Each candidate in turn is the positive against all candidates that the distance puts farther away.
 
     Candidates of an anchor are its own mates and the other anchors of the batch (official code: 20 and 63). With
-    ``n_mates=0`` they are the other anchors alone: for batches of participants × windows, in which each window is anchor
-    and candidate at once.
+    ``n_mates=0`` they are the other anchors alone: for batches of participants × windows, in which each window is
+    anchor and candidate at once.
 
     Parameters
     ----------
     net : nn.Module
         ``(B, C, T)`` to ``(B, D)``; no projection head (official code).
     distance : nn.Module
-        Has ``distances(anchors, candidates)`` and ``distances_to_own(anchors, mates)``, like `nets.CrossAttention`. Frozen
-        here, and in float32 whatever the precision of the net.
+        Has ``distances(anchors, candidates)`` and ``distances_to_own(anchors, mates)``, like `nets.CrossAttention`.
+        Frozen here, and in float32 whatever the precision of the net.
     n_mates : int, default=20
         Mates that a batch brings for each anchor (official code).
     temperature : float, default=0.1
@@ -28,8 +28,9 @@ class RelativeContrast(nn.Module):
 
     Notes
     -----
-    Anchors and mates go through the net in one call, so that batch normalisation sees one batch. The official code makes
-    two calls with statistics of their own. Gradients flow through anchors in both of their parts, and through mates.
+    Anchors and mates go through the net in one call, so that batch normalisation sees one batch. The official code
+    makes two calls with statistics of their own. Gradients flow through anchors in both of their parts, and through
+    mates.
     """
 
     def __init__(self, net: nn.Module, distance: nn.Module, n_mates: int = 20, temperature: float = 0.1):
@@ -52,14 +53,13 @@ class RelativeContrast(nn.Module):
     @torch.no_grad()
     def far(self, x: Tensor, mates: Tensor) -> Tensor:
         """Distance of each anchor's candidates: the other anchors, then its mates."""
-        net = self.distance.module
-        among = without_diagonal(net.distances(x, x))  # (B, B - 1)
-        own = net.distances_to_own(x, mates)  # (B, K)
-        return torch.cat([among, own], 1)
+        distance = self.distance.module
+        among = without_diagonal(distance.distances(x, x))  # (B, B - 1)
+        return torch.cat([among, distance.distances_to_own(x, mates)], 1)
 
 
 def similarities(z: Tensor, mates: Tensor) -> Tensor:
-    """Cosine of each anchor ``(B, D)`` with the other anchors, then with its mates ``(B, K, D)``: ``(B, B - 1 + K)``."""
+    """Cosine of each anchor ``(B, D)`` with the other anchors, then with its mates ``(B, K, D)``: (B, B - 1 + K)."""
     z, mates = F.normalize(z, dim=-1), F.normalize(mates, dim=-1)
     return torch.cat([without_diagonal(z @ z.T), torch.einsum("bd,bkd->bk", z, mates)], 1)
 
@@ -75,9 +75,9 @@ def relative_contrast(similarities: Tensor, distances: Tensor, temperature: floa
     """Negative log-likelihood of ranking each anchor's candidates by distance, nearest first.
 
     For an anchor with candidates S it is the sum over i in S of
-    ``-log(exp(s_i / t) / (exp(s_i / t) + sum of exp(s_j / t) over j in S with d_j > d_i))``: a strict comparison, so that
-    candidates at equal distance are no rivals of one another, and the farthest adds nothing. The anchors are averaged, the
-    candidates summed (paper, official code; the official code orders ties arbitrarily).
+    ``-log(exp(s_i / t) / (exp(s_i / t) + sum of exp(s_j / t) over j in S with d_j > d_i))``: a strict comparison, so
+    that candidates at equal distance are no rivals of one another, and the farthest adds nothing. The anchors are
+    averaged, the candidates summed (paper, official code; the official code orders ties arbitrarily).
 
     Parameters
     ----------

@@ -1,0 +1,378 @@
+"""What every encoder has to keep, asked of all of them: scikit-learn's checks, and the same of windows in three dimensions.
+
+A new encoder gets all of it for one line in `ENCODERS`.
+"""
+
+import copy
+import inspect
+import pickle
+import re
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
+from sklearn.pipeline import Pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from wearembed import Encoder, RelConDistance, RelConEncoder, datasets, nets, objectives
+from wearembed.augment import Augment, noise
+
+class Pulled(torch.nn.Module):
+    """The least of objectives: two noisy views of a window are pulled together."""
+
+    n_mates = 0
+
+    def __init__(self, net):
+        super().__init__()
+        self.net, self.augment = net, Augment([(partial(noise, sd=0.1), 1.0)])
+
+    def forward(self, batch):
+        return (self.net(self.augment(batch["x"])) - self.net(self.augment(batch["x"]))).square().mean()
+
+
+SMALL = {"max_epochs": 1, "batch_size": 16, "device": "cpu", "random_state": 0}
+DISTANCE = RelConDistance(dim=8, kernel=5, bottleneck=2, **SMALL)
+ENCODERS = {
+    "RelConEncoder": RelConEncoder(4, (1, 1), (3, 4), distance=DISTANCE, mates=3, **SMALL),
+    "RelConEncoder, participants": RelConEncoder(
+        4, (1, 1), (3, 4), distance=DISTANCE, mates=3, sampler="participants", **SMALL
+    ),
+    "Encoder": Encoder(partial(nets.ResNet1d, width=4, blocks=(1,), kernels=(3,)), Pulled, **SMALL),
+}
+
+
+every = pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
+MOTION = datasets.make_motion(n_participants=3, n_windows=8, random_state=0)
+X, y, groups = MOTION.data, MOTION.target, MOTION.groups
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Each encoder, fitted once; tests that only look may share it."""
+    done = {}
+    return lambda encoder: done.setdefault(id(encoder), clone(encoder).fit(X, groups=groups))
+
+
+@parametrize_with_checks([*ENCODERS.values(), DISTANCE])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@every
+def test_the_order_of_windows_does_not_matter_to_the_bit(encoder, fitted):
+    order = np.random.default_rng(0).permutation(len(X))
+    assert_array_equal(fitted(encoder).transform(X)[order], fitted(encoder).transform(X[order]))
+
+
+@every
+def test_a_window_alone_has_the_embedding_that_it_has_in_company(encoder, fitted):
+    whole = fitted(encoder).transform(np.concatenate([X, X, X, X]))
+    assert_array_equal(whole[:1], fitted(encoder).transform(X[:1]))
+    assert_array_equal(whole[70:75], fitted(encoder).transform(np.concatenate([X, X, X, X])[70:75]))
+
+
+@every
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.float64,
+        np.asfortranarray,
+        lambda X: X.repeat(2, axis=2)[..., ::2],
+        lambda X: torch.from_numpy(X.copy()),
+        lambda X: torch.from_numpy(X.copy()).requires_grad_(),
+        lambda X: X.tolist(),
+    ],
+    ids=["float64", "Fortran order", "a view with steps", "torch", "torch with gradients", "lists"],
+)
+def test_the_same_numbers_give_the_same_embedding(encoder, fitted, change):
+    assert_array_equal(fitted(encoder).transform(change(X)), fitted(encoder).transform(X))
+
+
+@every
+def test_read_only_windows_are_read_and_left_alone(encoder):
+    still = X.copy()
+    still.setflags(write=False)
+    clone(encoder).fit(still, groups=groups).transform(still)
+    assert_array_equal(still, X)
+
+
+@every
+def test_fit_leaves_parameters_and_global_generators_alone(encoder, generators_untouched):
+    mine = clone(encoder)
+    before = repr(mine.get_params())
+    mine.fit(X, groups=groups).transform(X)
+    assert repr(mine.get_params()) == before
+
+
+@every
+def test_equal_seeds_give_equal_embeddings_and_others_do_not(encoder, fitted):
+    again = clone(encoder).fit(X, groups=groups).transform(X)
+    other = clone(encoder).set_params(random_state=1).fit(X, groups=groups).transform(X)
+    assert_array_equal(again, fitted(encoder).transform(X))
+    assert not np.allclose(again, other)
+
+
+@every
+def test_clone_forgets_and_fits_again(encoder, fitted):
+    fresh = clone(fitted(encoder))
+    with pytest.raises(sklearn.exceptions.NotFittedError, match="fit"):
+        fresh.transform(X)
+    assert_array_equal(fresh.fit(X, groups=groups).transform(X), fitted(encoder).transform(X))
+
+
+@every
+def test_pickle_keeps_the_embedding(encoder, fitted):
+    back = pickle.loads(pickle.dumps(fitted(encoder)))
+    assert_array_equal(back.transform(X), fitted(encoder).transform(X))
+
+
+@every
+def test_output_is_named_and_can_be_a_frame(encoder, fitted):
+    own = clone(encoder).fit(X, groups=groups).set_output(transform="pandas")
+    frame = own.transform(X)
+    prefix = type(encoder).__name__.lower()
+    assert list(frame.columns) == [f"{prefix}{n}" for n in range(own.net_.dim)] == list(own.get_feature_names_out())
+    assert_array_equal(frame.to_numpy(), fitted(encoder).transform(X))
+
+
+@every
+def test_labels_are_never_looked_at(encoder, fitted):
+    labelled = clone(encoder).fit(X, y, groups=groups)
+    assert_array_equal(labelled.transform(X), fitted(encoder).transform(X))
+
+
+@every
+@pytest.mark.parametrize("form", [list, pd.Series, pd.Categorical, lambda g: pd.Series(g, index=range(5, 5 + len(g)))])
+def test_groups_may_be_any_column(encoder, fitted, form):
+    assert_array_equal(clone(encoder).fit(X, groups=form(groups)).transform(X), fitted(encoder).transform(X))
+
+
+@every
+def test_two_dimensions_are_windows_of_one_channel(encoder):
+    flat = clone(encoder).fit(X[:, 0])
+    deep = clone(encoder).fit(X[:, :1])
+    assert_array_equal(flat.transform(X[:, 0]), deep.transform(X[:, :1]))
+    assert_array_equal(flat.transform(X[:, :1]), deep.transform(X[:, 0]))
+
+
+@every
+@pytest.mark.parametrize("n_times", [1, 2, 10, 301])
+def test_any_length_goes(encoder, n_times):
+    windows = np.random.default_rng(0).normal(size=(12, 2, n_times))
+    assert np.isfinite(clone(encoder).fit(windows).transform(windows)).all()
+
+
+@every
+def test_a_pipeline_fits_predicts_and_cross_validates_by_participant(encoder):
+    pipeline = Pipeline([("emb", clone(encoder)), ("clf", LogisticRegression(max_iter=2000))])
+    assert pipeline.fit(X, y, emb__groups=groups).predict(X).shape == y.shape
+    scores = cross_val_score(pipeline, X, y, groups=groups, cv=GroupKFold(3), error_score="raise")
+    assert np.isfinite(scores).all()
+
+
+@every
+def test_a_grid_searches_both_steps(encoder):
+    pipeline = Pipeline([("emb", clone(encoder)), ("clf", LogisticRegression(max_iter=2000))])
+    grid = {"emb__lr": [1e-4, 1e-2], "clf__C": [0.1, 1]}
+    search = GridSearchCV(pipeline, grid, cv=GroupKFold(2), error_score="raise").fit(X, y, groups=groups)
+    assert set(search.best_params_) == set(grid)
+    assert search.predict(X).shape == y.shape
+
+
+@every
+def test_groups_are_routed_to_encoder_and_splitter(encoder):
+    with sklearn.config_context(enable_metadata_routing=True):
+        emb = clone(encoder).set_fit_request(groups=True)
+        pipeline = Pipeline([("emb", emb), ("clf", LogisticRegression(max_iter=2000))])
+        done = cross_validate(
+            pipeline,
+            X,
+            y,
+            params={"groups": groups},
+            cv=GroupKFold(3),
+            return_estimator=True,
+            return_indices=True,
+            error_score="raise",
+        )
+    train = done["indices"]["train"][0]
+    by_hand = clone(encoder).fit(X[train], groups=groups[train])
+    assert_array_equal(done["estimator"][0]["emb"].transform(X), by_hand.transform(X))
+
+
+@every
+def test_saved_and_loaded_it_embeds_the_same_without_training(encoder, fitted, tmp_path):
+    fitted(encoder).save_pretrained(tmp_path / "weights")
+    loaded = load(encoder, tmp_path / "weights")
+    wanted = fitted(encoder).transform(X)
+    assert loaded.verify() and loaded.max_epochs == 0
+    assert_array_equal(loaded.transform(X), wanted)
+    assert_array_equal(clone(loaded).transform(X), wanted)
+    assert_array_equal(clone(loaded).fit(X, groups=groups).transform(X), wanted)
+    assert_array_equal(Pipeline([("emb", loaded)]).fit_transform(X, y), wanted)
+
+
+@every
+def test_frozen_weights_are_held_once_a_process(encoder, fitted, tmp_path):
+    fitted(encoder).save_pretrained(tmp_path / "weights")
+    loaded = load(encoder, tmp_path / "weights")
+    assert clone(loaded).fit(X).net_ is load(encoder, tmp_path / "weights").net_ is loaded.net_
+
+
+@every
+def test_weights_train_on_where_epochs_are_asked_for(encoder, fitted, tmp_path):
+    fitted(encoder).save_pretrained(tmp_path / "weights")
+    on = load(encoder, tmp_path / "weights").set_params(**SMALL).fit(X, groups=groups)
+    assert len(on.history_) == 1
+    assert not np.allclose(on.transform(X), fitted(encoder).transform(X))
+    assert_array_equal(load(encoder, tmp_path / "weights").transform(X), fitted(encoder).transform(X))
+
+
+@every
+def test_other_rates_and_units_are_x_those_of_training(encoder, fitted, tmp_path):
+    steps = np.random.default_rng(0).normal(size=(6, 3, 302))
+    walk = np.apply_along_axis(lambda x: np.convolve(x, np.hanning(47) / 23, "valid"), 2, steps) + [[[0], [0], [1]]]
+    own = clone(encoder).fit(walk)
+    wanted = own.transform(walk)
+    assert_allclose(copy.deepcopy(own).set_params(units="m/s^2").transform(walk * 9.80665), wanted, rtol=1e-3, atol=1e-4)
+    half = copy.deepcopy(own).set_params(sfreq=50.0).transform(walk[..., ::2])
+    cosine = (half * wanted).sum(1) / np.linalg.norm(half, axis=1) / np.linalg.norm(wanted, axis=1)
+    assert cosine.min() > 0.99
+
+
+@every
+def test_every_parameter_is_documented_and_every_documented_one_exists(encoder):
+    section = type(encoder).__doc__.split("Parameters\n")[1].split("Attributes\n")[0]
+    named = re.findall(r"^    (\w[\w, ]*?) :", section, flags=re.MULTILINE)
+    assert {n for names in named for n in names.split(", ")} == set(encoder.get_params(deep=False))
+
+
+@every
+def test_shared_parameters_have_the_same_defaults_everywhere(encoder):
+    own, general = (inspect.signature(c.__init__).parameters for c in (type(encoder), Encoder))
+    shared = (own.keys() & general.keys()) - {"self", "net", "objective"}
+    assert {k: own[k].default for k in shared} == {k: general[k].default for k in shared}
+
+
+# ------------------------------------------------------------------------------------- bad input
+
+WRONG = {
+    "NaN": (lambda X: put(X, np.nan), "finite numbers; 1 of 24 windows hold NaN.*window 2, channel 1, sample 7"),
+    "infinity": (lambda X: put(X, np.inf), "1 of 24 windows hold inf"),
+    "too large for float32": (lambda X: put(X.astype(float), 1e300), "too large for float32"),
+    "four dimensions": (lambda X: X[None], "4 dimensions"),
+    "strings": (lambda X: X.astype(str), "numbers.*dtype <U"),
+    "axes swapped": (lambda X: X.transpose(0, 2, 1), "transpose"),
+    "no window": (lambda X: X[:0], "0 sample"),
+    "no sample": (lambda X: X[..., :0], "empty windows"),
+    "complex": (lambda X: X + 1j, "[Cc]omplex"),
+    "m/s² declared as g": (lambda X: X * 9.80665, r"units='m/s\^2'"),
+}
+
+
+def put(X, value):
+    X = X.copy()
+    X[2, 1, 7] = value
+    return X
+
+
+@every
+@pytest.mark.parametrize("wrong", WRONG)
+def test_bad_windows_are_named_by_fit_and_by_transform(encoder, fitted, wrong):
+    change, message = WRONG[wrong]
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        clone(encoder).fit(change(X), groups=groups)
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        fitted(encoder).transform(change(X))
+
+
+@every
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(lambda X: X[..., :200], "3 channels x 256 samples.*got 3 x 200.*seconds=2.56"), (lambda X: X[:, :2], "got 2 x 256")],
+    ids=["length", "channels"],
+)
+def test_windows_unlike_those_of_training_are_refused(encoder, fitted, change, message):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        fitted(encoder).transform(change(X))
+
+
+@every
+def test_g_declared_as_metres_per_second_squared_is_refused(encoder):
+    with pytest.raises(ValueError, match="gravity in 'g'"):
+        clone(encoder).set_params(units="m/s^2").fit(X)
+
+
+@every
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (groups[:-1], "expected 24 labels.*shape \\(23,\\)"),
+        (np.where(groups == groups[0], None, groups), "missing labels"),
+        (groups[:, None], "shape \\(24, 1\\)"),
+    ],
+    ids=["too short", "missing", "two dimensions"],
+)
+def test_bad_groups_are_named(encoder, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        clone(encoder).fit(X, groups=wrong)
+
+
+@every
+def test_windows_that_never_move_teach_nothing_and_say_so(encoder):
+    with pytest.raises(ValueError, match="constant in time"):
+        clone(encoder).fit(np.ones((8, 3, 256)) * [[[0], [0], [1]]])
+
+
+@every
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"batch_size": 0}, "batch_size.*whole number from 1 on; got 0"),
+        ({"batch_size": 2.5}, "batch_size.*whole number"),
+        ({"max_epochs": -1}, "max_epochs"),
+        ({"lr": 0.0}, "lr.*above 0"),
+        ({"sfreq": -50}, "sfreq.*above 0; got -50"),
+        ({"sfreq": np.nan}, "sfreq"),
+        ({"sfreq": "fast"}, "sfreq"),
+        ({"device": "gpu"}, "device='gpu'"),
+        ({"precision": "float8"}, "precision.*float32"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+        ({"units": "furlong"}, "furlong"),
+        ({"weights": "no/such/folder"}, "No checkpoint at 'no/such/folder'"),
+    ],
+    ids=str,
+)
+def test_bad_parameters_are_named(encoder, parameters, message):
+    if parameters == {"units": "furlong"} and type(encoder) is Encoder:
+        pytest.skip("an Encoder of parts may be of any sensor, so its units are free")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        clone(encoder).set_params(**parameters).fit(X, groups=groups)
+
+
+def load(encoder, folder):
+    """From a folder; an `Encoder` of parts is told the parts, which no file can name."""
+    parts = {k: v for k, v in encoder.get_params(deep=False).items() if k in ("net", "objective")}
+    return type(encoder).from_pretrained(folder, device="cpu", random_state=0, **parts)
+
+
+def test_weights_survive_a_new_process(tmp_path, fitted):
+    encoder = fitted(ENCODERS["RelConEncoder"])
+    encoder.save_pretrained(tmp_path / "weights")
+    np.save(tmp_path / "X.npy", X)
+    pickled = pickle.dumps(clone(RelConEncoder.from_pretrained(tmp_path / "weights", device="cpu")))
+    (tmp_path / "encoder.pkl").write_bytes(pickled)
+    script = (
+        "import numpy as np, pickle, torch; torch.set_num_threads(1);"
+        "e = pickle.load(open('encoder.pkl', 'rb')); np.save('Z.npy', e.transform(np.load('X.npy')))"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    assert_array_equal(np.load(tmp_path / "Z.npy"), encoder.transform(X))
