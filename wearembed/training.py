@@ -228,7 +228,7 @@ def remember(callback) -> dict:
     """What a callback has learnt so far: plain values, weights kept aside, the state of a schedule."""
     state = {}
     for name, value in vars(callback).items():
-        if hasattr(value, "state_dict"):
+        if hasattr(value, "state_dict") and not isinstance(value, type):
             state[name] = value.state_dict()
         elif name.endswith("_") and (value is None or isinstance(value, (bool, int, str, dict))):
             state[name] = value

@@ -133,7 +133,8 @@ class CrossAttention(nn.Module):
 
     def attend(self, queries: Tensor, to: "Candidates") -> Tensor:
         """Queries (P, D, T) and the candidate in each row to the anchor rebuilt: (P, C, T)."""
-        scores = (queries.transpose(1, 2) @ to.keys).float()  # (P, T, T): queries down, keys across
+        scores = queries.transpose(1, 2) @ to.keys  # (P, T, T): queries down, keys across
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # a threshold wants all its digits
         attention = self.attention if self.training else self.inference_attention
         weights = sparsemax(scores) if attention == "sparsemax" else scores.softmax(-1)
         z = F.dropout(weights, self.dropout, self.training) @ to.values + self.out.bias  # (P, T, C)

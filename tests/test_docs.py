@@ -1,0 +1,36 @@
+"""What the pages show is what happens: each ``pycon`` fence of a page runs, in order, in one namespace a page."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+FENCE = re.compile(r"^```pycon\n(.*?)^```", flags=re.M | re.S)
+PAGES = sorted(path for path in DOCS.rglob("*.md") if FENCE.search(path.read_text()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_what_a_page_shows_is_what_happens(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text()
+    examples = []
+    for fence in FENCE.finditer(text):
+        for example in doctest.DocTestParser().get_examples(fence[1]):
+            example.lineno += text[: fence.start(1)].count("\n")
+            examples.append(example)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.FAIL_FAST
+    said = []
+    result = doctest.DocTestRunner(optionflags=flags).run(
+        doctest.DocTest(examples, {}, page.name, str(page), 0, text), out=said.append
+    )
+    assert result.attempted
+    assert not result.failed, "".join(said)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_code_on_a_page_is_of_a_kind_that_runs(page):
+    """Python is written as a session, so that the test above sees it."""
+    kinds = re.findall(r"^```+\s*(\S+)", page.read_text(), flags=re.M)
+    assert not set(kinds) & {"python", "py", "python3"}

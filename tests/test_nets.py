@@ -1,0 +1,260 @@
+"""Nets against slow second writings of the facts about them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.testing import assert_allclose
+from official import OfficialDistance, OfficialEncoder, save
+from torch import nn
+from wearembed import RelConDistance, RelConEncoder
+from wearembed.nets import CrossAttention, Frozen, ResNet1d, sparsemax
+
+NETS = {
+    "ResNet1d": lambda C: ResNet1d(C),
+    "ResNet1d, small": lambda C: ResNet1d(C, width=4, blocks=(1, 2), kernels=(3, 6)),
+}
+
+
+def n_parameters(net):
+    return sum(p.numel() for p in net.parameters())
+
+
+def test_sizes_are_those_of_the_released_nets():
+    assert n_parameters(ResNet1d()) == 3_635_840 and ResNet1d().dim == 256
+    assert n_parameters(CrossAttention()) == 58_617
+
+
+@pytest.mark.parametrize("make", NETS.values(), ids=NETS)
+@pytest.mark.parametrize("n_times", [1, 2, 10, 11, 200, 256, 1000])
+def test_any_length_and_channels_become_one_vector(make, n_times):
+    net = make(2).eval()
+    with torch.no_grad():
+        assert net(torch.randn(3, 2, n_times)).shape == (3, net.dim)
+
+
+@pytest.mark.parametrize("make", NETS.values(), ids=NETS)
+def test_gradients_reach_every_parameter(make):
+    net = make(3)
+    net(torch.randn(4, 3, 64)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_stages_without_kernels_are_refused():
+    with pytest.raises(ValueError, match="blocks=\\(1, 1\\) and kernels=\\(3,\\)"):
+        ResNet1d(blocks=(1, 1), kernels=(3,))
+
+
+# ---------------------------------------------------------------------------------- sparsemax
+
+
+def sparsemax_by_sorting(row):
+    """Martins and Astudillo (2016), algorithm 1, a row at a time."""
+    z = sorted(row, reverse=True)
+    k = max(n for n in range(1, len(z) + 1) if 1 + n * z[n - 1] > sum(z[:n]))
+    threshold = (sum(z[:k]) - 1) / k
+    return [max(value - threshold, 0.0) for value in row]
+
+
+@pytest.mark.parametrize("spread", [1e-3, 1.0, 30.0])
+@pytest.mark.parametrize("n", [1, 2, 5, 256])
+def test_sparsemax_is_its_algorithm(n, spread):
+    torch.manual_seed(0)
+    scores = spread * torch.randn(20, n, dtype=torch.float64) + 100 * torch.randn(20, 1, dtype=torch.float64)
+    assert_allclose(sparsemax(scores), [sparsemax_by_sorting(row) for row in scores.tolist()], atol=1e-9)
+
+
+def test_sparsemax_sums_to_one_with_exact_zeros_and_shares_ties():
+    torch.manual_seed(0)
+    weights = sparsemax(3 * torch.randn(50, 256))
+    assert_allclose(weights.sum(1), 1, atol=1e-5)
+    assert (weights == 0).float().mean() > 0.9
+    assert_allclose(sparsemax(torch.tensor([[2.0, 2.0, 2.0, 0.0]])), [[1 / 3, 1 / 3, 1 / 3, 0]], atol=1e-6)
+
+
+def test_sparsemax_has_the_gradient_of_finite_differences():
+    torch.manual_seed(0)
+    scores = torch.randn(3, 4, 7, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(sparsemax, scores)
+
+
+# ---------------------------------------------------------------------------------- distance
+
+
+def trained_a_little(net, seed=0):
+    """Parameters away from their special first values: gains that are not one, shifts that are not zero."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+        for buffer in net.buffers():
+            if buffer.is_floating_point():
+                buffer.add_(0.1 * torch.rand_like(buffer))
+    return net.eval()
+
+
+@pytest.fixture
+def windows():
+    torch.manual_seed(1)
+    return torch.randn(5, 3, 256) + torch.tensor([0.0, 0.0, 1.0])[:, None], 0.5 * torch.randn(7, 3, 256) - 0.3
+
+
+@pytest.mark.parametrize("attention", ["sparsemax", "softmax"])
+def test_distances_are_those_of_the_plain_net_a_pair_at_a_time(windows, attention):
+    anchors, candidates = windows
+    plain = trained_a_little(OfficialDistance(attention=attention))
+    ours = CrossAttention(attention=attention).eval()
+    ours.load_state_dict(RelConDistance.from_official(save(plain), inference_attention=attention).net_.state_dict())
+    with torch.no_grad():
+        wanted = [[plain.distance(a[None], c[None]).item() for c in candidates] for a in anchors]
+    assert_allclose(ours.distances(anchors, candidates), wanted, rtol=1e-4)
+    own = torch.stack([candidates[[0, 1, 2]], *[candidates[[n, n + 1, n + 2]] for n in range(4)]])
+    of = [[0, 1, 2], *[[n, n + 1, n + 2] for n in range(4)]]
+    assert_allclose(ours.distances_to_own(anchors, own), np.take_along_axis(np.array(wanted), np.array(of), 1), rtol=1e-4)
+    with torch.no_grad():
+        rows = ours(anchors, candidates[:5])
+    assert_allclose(rows, np.diag(wanted), rtol=1e-4)
+
+
+def test_the_gradient_of_the_distance_is_that_of_the_plain_net(windows):
+    anchors, candidates = windows[0], windows[1][:5]
+    plain = trained_a_little(OfficialDistance(attention="sparsemax"))
+    ours = RelConDistance.from_official(save(plain), inference_attention="sparsemax").net_
+    assert ours.training is False
+    plain.distance(anchors, candidates).sum().backward()
+    ours(anchors, candidates).sum().backward()
+    theirs = {key: p.grad for key, p in plain.named_parameters()}
+    pairs = {"revin.affine_weight": ours.scale, "out_proj.bias": ours.out.bias}
+    pairs |= {"q_func.layer0.dilated_conv.weight": ours.query.first.weight, "v_func.layers.1.bottle.bias": ours.value.layers[1].reduce.bias}
+    for key, p in pairs.items():
+        assert_allclose(p.grad, theirs[key], rtol=2e-3, atol=2e-3 * theirs[key].abs().max().item(), err_msg=key)
+
+
+@pytest.mark.parametrize("block", [1, 3, 4096])
+def test_distances_do_not_depend_on_how_they_are_blocked(windows, block, monkeypatch):
+    from wearembed.nets import cross_attention
+
+    anchors, candidates = windows
+    net = trained_a_little(CrossAttention())
+    wanted = net.distances(anchors, candidates)
+    monkeypatch.setattr(cross_attention, "pairs_at_a_time", lambda x: block)
+    monkeypatch.setattr(cross_attention, "CANDIDATES", min(block, 16))
+    assert_allclose(net.distances(anchors, candidates), wanted, rtol=1e-5)
+
+
+def test_a_common_offset_changes_no_distance_and_a_common_scale_squares(windows):
+    anchors, candidates = (x + 0.0 for x in windows)
+    net = trained_a_little(CrossAttention()).double()
+    anchors, candidates = anchors.double(), candidates.double()
+    wanted = net.distances(anchors, candidates)
+    offset = torch.tensor([3.0, -1.0, 0.5], dtype=torch.float64)[:, None]
+    assert_allclose(net.distances(anchors + offset, candidates + offset), wanted, rtol=1e-6)
+    assert_allclose(net.distances(10 * anchors, 10 * candidates), 100 * wanted, rtol=1e-3)
+    assert (net.distances(anchors, anchors).diagonal() > 0).all()
+
+
+def test_scale_of_the_candidate_is_taken_off_and_given_back():
+    net = trained_a_little(CrossAttention()).double()
+    x = torch.randn(4, 3, 50, dtype=torch.float64) * 3 + 2
+    to = net.candidates(x)
+    z = x * to.gain[..., None] + to.offset[..., None]
+    back = (z - net.shift[:, None]) / (net.scale[:, None] + 1e-10) * to.sd[..., None] + to.mean[..., None]
+    assert_allclose(back.detach(), x, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_times", [1, 3, 40])
+def test_a_distance_takes_any_length(n_times):
+    net = CrossAttention(2, dim=8, kernel=5).eval()
+    assert net.distances(torch.randn(2, 2, n_times), torch.randn(3, 2, n_times)).isfinite().all()
+
+
+def test_odd_parameters_of_the_distance_are_refused():
+    with pytest.raises(ValueError, match="odd number of samples.*4"):
+        CrossAttention(kernel=4)
+    with pytest.raises(ValueError, match="attention is one of sparsemax, softmax; got 'hard'"):
+        CrossAttention(attention="hard")
+
+
+def test_what_is_frozen_stays_asleep():
+    frozen = Frozen(nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5)))
+    nn.Sequential(frozen).train()
+    x = torch.randn(8, 3)
+    assert torch.equal(frozen(x), frozen(x)) and not any(m.training for m in frozen.modules())
+    assert not any(p.requires_grad for p in frozen.parameters())
+
+
+# ---------------------------------------------------------------------------------- the official code's checkpoints
+
+
+def test_an_official_encoder_gives_the_same_embeddings(tmp_path):
+    plain = trained_a_little(OfficialEncoder())
+    encoder = RelConEncoder.from_official(save(plain, tmp_path / "checkpoint_best.pkl"), device="cpu")
+    X = np.random.default_rng(0).normal(size=(6, 3, 256)).astype(np.float32)
+    with torch.no_grad():
+        wanted = plain(torch.from_numpy(X)).numpy()
+    assert_allclose(encoder.transform(X), wanted, rtol=1e-4, atol=1e-4)
+    assert (encoder.width, encoder.blocks, encoder.kernels) == (64, (3, 4, 6), (3, 4, 4))
+
+
+def test_an_official_distance_gives_the_same_distances(tmp_path, windows):
+    anchors, candidates = (x.numpy() for x in windows)
+    plain = trained_a_little(OfficialDistance(attention="softmax"))
+    distance = RelConDistance.from_official(save(plain, tmp_path / "checkpoint_best.pkl"), device="cpu")
+    with torch.no_grad():
+        wanted = [[plain.distance(a[None], c[None]).item() for c in windows[1]] for a in windows[0]]
+    assert_allclose(distance.pairwise(anchors, candidates), wanted, rtol=1e-3)
+    assert distance.inference_attention == "softmax"
+    sharp = RelConDistance.from_official(tmp_path / "checkpoint_best.pkl", inference_attention="sparsemax")
+    assert not np.allclose(sharp.pairwise(anchors, candidates), wanted, rtol=1e-2)
+
+
+def test_official_checkpoints_survive_clone_and_saving(tmp_path):
+    from sklearn.base import clone
+
+    small = trained_a_little(OfficialEncoder(widths=(8, 16), blocks=(1, 2), kernels=(3, 4)))
+    encoder = RelConEncoder.from_official(save(small, tmp_path / "c.pkl"), device="cpu")
+    X = np.random.default_rng(0).normal(size=(4, 3, 256))
+    wanted = encoder.transform(X)
+    assert_allclose(clone(encoder).transform(X), wanted)
+    encoder.save_pretrained(tmp_path / "folder")
+    assert_allclose(RelConEncoder.from_pretrained(tmp_path / "folder").transform(X), wanted)
+    assert encoder.blocks == (1, 2)
+
+
+@pytest.mark.parametrize("cls", [RelConEncoder, RelConDistance])
+def test_what_is_no_official_checkpoint_is_refused(cls, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No file at .*gone\.pkl"):
+        cls.from_official(tmp_path / "gone.pkl")
+    (tmp_path / "text.pkl").write_text("not a checkpoint")
+    with pytest.raises(ValueError, match="damaged, or holds more than tensors"):
+        cls.from_official(tmp_path / "text.pkl")
+    torch.save({"net": {"fc.weight": torch.ones(2)}, "epoch": 3}, tmp_path / "other.pkl")
+    with pytest.raises(ValueError, match=r"not that of a.* of RelCon's official code.*fc\.weight"):
+        cls.from_official(tmp_path / "other.pkl")
+    torch.save({"model": {}}, tmp_path / "unnamed.pkl")
+    with pytest.raises(ValueError, match="no state dict under 'net'"):
+        cls.from_official(tmp_path / "unnamed.pkl")
+    torch.save({"net": math.sin}, tmp_path / "code.pkl")
+    with pytest.raises(ValueError, match="weights-only"):
+        cls.from_official(tmp_path / "code.pkl")
+
+
+def test_an_official_checkpoint_with_a_tensor_missing_is_refused(tmp_path):
+    state = OfficialEncoder(widths=(4,), blocks=(1,), kernels=(3,)).state_dict()
+    del state["basicblock_list.0.conv2.bias"]
+    torch.save({"net": state}, tmp_path / "c.pkl")
+    with pytest.raises(ValueError, match=r"1 missing \(net\.blocks\.0\.conv2\.bias\)"):
+        RelConEncoder.from_official(tmp_path / "c.pkl")
+
+
+def test_the_plain_net_itself_does_what_the_facts_say():
+    """Instance norm, border scaling and de-normalisation of the slow writing, on numbers that can be worked out."""
+    plain = OfficialDistance()
+    ones = torch.ones(1, 3, 20)
+    with torch.no_grad():
+        layer = plain.q_func.layer0
+        first = layer.partial(ones)
+        inside = F.conv1d(ones, layer.dilated_conv.weight)[..., :1] + layer.dilated_conv.bias[:, None]
+    assert_allclose(first[:, :, 7:13], inside.expand(-1, -1, 6), atol=1e-5)

@@ -1,0 +1,321 @@
+"""Anchors and mates, and training that is stopped and taken up again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from wearembed import RelConDistance, RelConEncoder, datasets
+from wearembed.training import Anchors, find_device, seeded
+
+SMALL = {"max_epochs": 4, "batch_size": 8, "device": "cpu", "random_state": 0}
+DISTANCE = RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=2, device="cpu")
+MOTION = datasets.make_motion(n_participants=3, n_windows=8, random_state=0)
+X, groups = MOTION.data, MOTION.groups
+
+
+def small(**parameters):
+    return RelConEncoder(4, (1,), (3,), **{"distance": DISTANCE, "mates": 3, **SMALL, **parameters})
+
+
+def weights(encoder):
+    return np.concatenate([p.detach().numpy().ravel() for p in encoder.net_.state_dict().values()])
+
+
+# ---------------------------------------------------------------------------------- anchors
+
+
+def epoch(anchors, batch_size=8, seed=(0,)):
+    return list(anchors.batches(batch_size, seed))
+
+
+def test_mates_are_other_windows_of_the_same_participant_without_repetition():
+    who = np.repeat(["a", "b", "c"], [30, 25, 22])
+    anchors = Anchors(np.zeros((77, 1, 4)), who, n_mates=20)
+    seen = []
+    for rows, mates in epoch(anchors):
+        seen += rows.tolist()
+        for anchor, some in zip(rows, mates):
+            assert anchor not in some and len(set(some)) == 20
+            assert set(who[some]) == {who[anchor]}
+    assert sorted(seen) == list(range(77))
+
+
+def test_mates_are_drawn_uniformly():
+    anchors = Anchors(np.zeros((6, 1, 4)), np.zeros(6), n_mates=2)
+    drawn = np.concatenate([m[r == 2].ravel() for e in range(600) for r, m in epoch(anchors, seed=(e,))])
+    counts = np.bincount(drawn, minlength=6)
+    assert counts[2] == 0 and (np.abs(np.delete(counts, 2) - 240) < 60).all()
+
+
+def test_mates_share_the_session_of_their_anchor():
+    who, when = np.repeat(["a", "b"], 12), np.tile(np.repeat(["h1", "h2"], 6), 2)
+    for rows, mates in epoch(Anchors(np.zeros((24, 1, 4)), who, when, n_mates=5)):
+        assert (who[mates] == who[rows][:, None]).all() and (when[mates] == when[rows][:, None]).all()
+
+
+def test_too_few_mates_are_repeated_each_at_least_once():
+    for rows, mates in epoch(Anchors(np.zeros((4, 1, 4)), np.zeros(4), n_mates=7)):
+        for anchor, some in zip(rows, mates):
+            assert set(some) == set(range(4)) - {anchor} and len(some) == 7
+
+
+def test_a_window_alone_in_its_session_draws_from_its_participant():
+    when = np.array(["h1", "h1", "h1", "h2"])
+    rows, mates = next(iter(epoch(Anchors(np.zeros((4, 1, 4)), np.zeros(4), when, n_mates=3))))
+    assert set(mates[rows == 3].ravel()) == {0, 1, 2}
+    assert 3 not in mates[rows != 3]
+
+
+def test_a_window_alone_in_its_participant_is_no_anchor():
+    anchors = Anchors(np.zeros((5, 1, 4)), ["a", "a", "b", "c", "c"], n_mates=2)
+    assert sorted(np.concatenate([rows for rows, _ in epoch(anchors)])) == [0, 1, 3, 4] and anchors.n_left_out == 1
+
+
+@pytest.mark.parametrize("sampler", ["mates", "participants"])
+def test_batches_are_drawn_anew_each_epoch_and_the_same_from_the_same_seed(sampler):
+    anchors = Anchors(np.zeros((40, 1, 4)), np.repeat([0, 1], 20), n_mates=4, sampler=sampler)
+    one, again, other = (epoch(anchors, seed=s) for s in [(0, 1), (0, 1), (0, 2)])
+    assert_array_equal(one[0][0], again[0][0])
+    assert not np.array_equal(one[0][0], other[0][0])
+
+
+def test_blocks_of_participants_make_each_window_an_anchor_once_among_its_mates():
+    who = np.repeat(["a", "b", "c"], [30, 25, 3])
+    anchors = Anchors(np.zeros((58, 1, 4)), who, n_mates=4, sampler="participants")
+    batches = epoch(anchors, batch_size=20)
+    assert sorted(np.concatenate([rows for rows, _ in batches])) == list(range(58))
+    assert all(mates is None for _, mates in batches)
+    for rows, _ in batches:
+        assert min(np.bincount(np.unique(who[rows], return_inverse=True)[1])) > 1
+        assert len(rows) <= 30
+
+
+def test_batches_are_even_so_that_none_is_left_with_a_single_anchor():
+    assert [len(rows) for rows, _ in epoch(Anchors(np.zeros((17, 1, 4)), n_mates=0), batch_size=16)] == [9, 8]
+
+
+def test_a_batch_holds_the_rows_that_it_names():
+    X = np.arange(24.0).reshape(6, 2, 2)
+    anchors = Anchors(X, ["a", "a", "b", "b", "b", "b"], n_mates=2)
+    rows = np.array([2, 5]), np.array([[3, 4], [2, 3]])
+    batch, _ = anchors[rows]
+    assert_array_equal(batch["x"], X[[2, 5]])
+    assert_array_equal(batch["mates"], X[[[3, 4], [2, 3]]])
+    assert_array_equal(batch["group"], [1, 1])
+
+
+def test_only_windows_without_mates_is_an_error_and_some_a_warning():
+    with pytest.raises(ValueError, match=r"no participant has two.*each with a group of its own"):
+        small().fit(X, groups=np.arange(len(X)))
+    lonely = np.where(np.arange(len(X)) == 5, "hermit", groups)
+    with pytest.warns(UserWarning, match="1 of 24 windows are the only ones of their participant"):
+        small(max_epochs=1).fit(X, groups=lonely)
+
+
+# ---------------------------------------------------------------------------------- the learner
+
+
+def test_the_loss_is_written_down_and_falls():
+    history = small(max_epochs=15, lr=3e-3).fit(X, groups=groups).history_
+    assert [h["epoch"] for h in history] == list(range(1, 16))
+    assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
+
+
+@pytest.mark.parametrize("sampler", ["mates", "participants"])
+def test_sessions_change_what_is_learnt(sampler):
+    plain = small(sampler=sampler, max_epochs=1).fit(X, groups=groups)
+    hours = small(sampler=sampler, max_epochs=1).fit(X, groups=groups, session=np.arange(len(X)) // 4)
+    assert not np.array_equal(weights(plain), weights(hours))
+
+
+def test_workers_change_nothing():
+    alone, helped = (small(max_epochs=2, num_workers=n).fit(X, groups=groups) for n in (0, 1))
+    assert_array_equal(weights(alone), weights(helped))
+
+
+def test_half_precision_learns_nearly_the_same():
+    plain, half = (small(precision=p, max_epochs=2).fit(X, groups=groups) for p in ("float32", "bfloat16"))
+    assert abs(plain.history_[-1]["train_loss"] - half.history_[-1]["train_loss"]) < 0.1
+    a, b = plain.transform(X), half.transform(X)
+    assert a.dtype == b.dtype == np.float32
+    assert ((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min() > 0.99
+
+
+def test_a_bar_and_a_table_are_shown_where_asked_for_and_nothing_else(capsys):
+    small(max_epochs=1).fit(X, groups=groups)
+    assert capsys.readouterr() == ("", "")
+    small(max_epochs=1, verbose=1).fit(X, groups=groups)
+    shown = capsys.readouterr()
+    assert "train_loss" in shown.out and "it/s" in shown.err
+
+
+def test_early_stopping_watches_participants_held_out():
+    class Worse(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.history.record("valid_loss", float(len(net.history)))
+
+    stopping = EarlyStopping(patience=2, sink=lambda text: None)
+    encoder = small(max_epochs=9, validation_fraction=0.34, callbacks=[Worse(), stopping])
+    assert len(encoder.fit(X, groups=groups).history_) == 3
+    assert stopping.misses_ == 0, "the callback that was passed was used, and not a copy"
+    own = small(max_epochs=2, validation_fraction=0.34).fit(X, groups=groups)
+    assert all(np.isfinite(h["valid_loss"]) for h in own.history_)
+
+
+def test_validation_is_the_same_each_time():
+    frozen = small(lr=1e-30, max_epochs=3, validation_fraction=0.34).fit(X, groups=groups)
+    losses = [h["valid_loss"] for h in frozen.history_]
+    assert max(losses[1:]) - min(losses[1:]) < 0.2  # running means of batch norm still move a little
+
+
+def test_a_schedule_changes_the_rate():
+    rates = []
+
+    class Watch(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    small(callbacks=[LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5), Watch()]).fit(X, groups=groups)
+    np.testing.assert_allclose(rates, [5e-4, 2.5e-4, 1.25e-4, 6.25e-5])
+
+
+def test_a_loss_that_is_no_number_stops_training_and_says_why():
+    with pytest.raises(ValueError, match=r"loss became (nan|inf) in epoch \d.*Lower lr \(now 1e\+30\)"):
+        small(lr=1e30).fit(X, groups=groups)
+
+
+def test_no_epochs_is_an_untrained_net_at_once():
+    with pytest.warns(UserWarning, match="max_epochs=0 and no weights"):
+        encoder = small(max_epochs=0, distance=None).fit(X, groups=groups)
+    assert encoder.history_ == [] and encoder.transform(X).shape == (24, 4)
+
+
+def test_seeds_hold_inside_and_leave_outside_alone(generators_untouched):
+    with seeded(3):
+        first = torch.rand(2)
+    with seeded(3):
+        assert torch.equal(first, torch.rand(2))
+
+
+def test_devices_that_are_not_there_are_named():
+    assert find_device("auto") in ("cpu", "cuda")
+    with pytest.raises(ValueError, match="device='tpu' is not to be had.*\"cpu\""):
+        find_device("tpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_nearly_what_the_cpu_gives():
+    cpu, gpu = (small(device=d).fit(X, groups=groups).transform(X) for d in ("cpu", "cuda"))
+    np.testing.assert_allclose(cpu, gpu, rtol=0.05, atol=0.05)
+
+
+# ---------------------------------------------------------------------------------- stopped and taken up again
+
+
+class StopAt(Callback):
+    """A person's Ctrl-C, or anything that ends a run in the middle of an epoch."""
+
+    def __init__(self, epoch, error=KeyboardInterrupt):
+        self.epoch, self.error = epoch, error
+
+    def on_batch_end(self, net, training, **kwargs):
+        if len(net.history) == self.epoch and len(net.history[-1]["batches"]) == 2:
+            raise self.error
+
+
+CALLBACKS = {
+    "none": [],
+    "a schedule": [LRScheduler(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=4)],
+    "a schedule by batch": [LRScheduler(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=12, step_every="batch")],
+    "early stopping": [EarlyStopping(monitor="train_loss", patience=2, load_best=True, sink=lambda text: None)],
+}
+
+
+@pytest.mark.parametrize("at", [1, 3])
+@pytest.mark.parametrize("callbacks", CALLBACKS.values(), ids=CALLBACKS)
+def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(tmp_path, callbacks, at):
+    whole = small(callbacks=callbacks).fit(X, groups=groups)
+    again = small(callbacks=[*callbacks, StopAt(at)], checkpoint_dir=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        again.fit(X, groups=groups)
+    again = small(callbacks=callbacks, checkpoint_dir=tmp_path).fit(X, groups=groups)
+    assert_array_equal(weights(again), weights(whole))
+    assert [h["train_loss"] for h in again.history_] == [h["train_loss"] for h in whole.history_]
+    finished = small(callbacks=callbacks, checkpoint_dir=tmp_path).fit(X, groups=groups)
+    assert_array_equal(weights(finished), weights(whole))
+
+
+def test_a_run_killed_at_any_moment_is_taken_up_in_a_new_process(tmp_path):
+    """SIGKILL, three times over, at moments that a clock draws; then the same line to its end."""
+    script = tmp_path / "pretrain.py"
+    script.write_text(
+        textwrap.dedent("""
+        import sys, numpy as np, torch
+        torch.set_num_threads(1)
+        from wearembed import RelConDistance, RelConEncoder, datasets
+        motion = datasets.make_motion(n_participants=3, n_windows=8, random_state=0)
+        encoder = RelConEncoder(4, (1,), (3,), distance=RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=6),
+                                mates=3, max_epochs=12, batch_size=8, device="cpu", checkpoint_dir=sys.argv[1])
+        print("ready", flush=True)
+        encoder.fit(motion.data, groups=motion.groups)
+        np.save(sys.argv[2], encoder.transform(motion.data))
+        """)
+    )
+    run = [sys.executable, str(script), "state", "Z.npy"]
+    for wait in (0.05, 0.5, 0.9):
+        process = subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.PIPE)
+        process.stdout.readline()
+        try:
+            process.wait(wait)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    subprocess.run(run, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    seed = json.loads((tmp_path / "state" / "run.json").read_text())["seed"]
+    assert not [f for f in (tmp_path / "state").iterdir() if f.name.startswith(".checkpoint")][1:]
+    distance = RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=6)
+    generator = FixedSeed(seed)
+    whole = RelConEncoder(4, (1,), (3,), distance=distance, mates=3, max_epochs=12, batch_size=8, device="cpu")
+    whole.set_params(random_state=generator).fit(X, groups=groups)
+    assert_array_equal(np.load(tmp_path / "Z.npy"), whole.transform(X))
+
+
+class FixedSeed(np.random.RandomState):
+    """Draws the seed that a run without one has drawn and kept."""
+
+    def __init__(self, seed):
+        super().__init__(0)
+        self.seed_ = seed
+
+    def randint(self, *args, **kwargs):
+        return self.seed_
+
+
+def test_other_data_or_parameters_are_not_taken_up(tmp_path):
+    small(checkpoint_dir=tmp_path, max_epochs=1).fit(X, groups=groups)
+    with pytest.raises(ValueError, match="other data or parameters.*another checkpoint_dir"):
+        small(checkpoint_dir=tmp_path, max_epochs=1).fit(X + 0.5, groups=groups)
+    with pytest.raises(ValueError, match="other data or parameters"):
+        small(checkpoint_dir=tmp_path, max_epochs=1, temperature=0.2).fit(X, groups=groups)
+    longer = small(checkpoint_dir=tmp_path, max_epochs=2).fit(X, groups=groups)
+    assert len(longer.history_) == 2
+
+
+def test_damaged_state_is_an_error_that_names_the_file(tmp_path):
+    small(checkpoint_dir=tmp_path, max_epochs=1).fit(X, groups=groups)
+    state = tmp_path / "checkpoint.pt"
+    state.write_bytes(state.read_bytes()[:500])
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=r"checkpoint\.pt is damaged.*Delete it"):
+        small(checkpoint_dir=tmp_path, max_epochs=1).fit(X, groups=groups)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json is damaged"):
+        small(checkpoint_dir=tmp_path, max_epochs=1).fit(X, groups=groups)
