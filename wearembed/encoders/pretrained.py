@@ -196,7 +196,12 @@ class Pretrained(BaseEstimator):
         self.architecture_ = self._agreed(config)
         self.training_ = dict(config.get("training", {}))
         self.n_channels_in_, self.n_times_in_ = self.contract_.n_channels, self.contract_.n_times
-        self.net_ = self._empty_net()
+        try:
+            if not all(number < 10_000 for number in numbers(list(self.architecture_.values()))):
+                raise ValueError("sizes beyond all reason")
+            self.net_ = self._empty_net()
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{folder / 'config.json'} is damaged: no net can be built from it: {error}.") from error
 
     def _empty_net(self) -> torch.nn.Module:
         with torch.device("meta"):
@@ -347,6 +352,13 @@ def reference_windows(contract: Contract) -> np.ndarray:
 
 def stored(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return tensor.detach().cpu().to(dtype) if tensor.is_floating_point() else tensor.detach().cpu()
+
+
+def numbers(value) -> list[float]:
+    """All numbers in nested lists and tuples."""
+    if isinstance(value, (list, tuple)):
+        return [n for v in value for n in numbers(v)]
+    return [value] if isinstance(value, (int, float)) else []
 
 
 def frozen(value):

@@ -40,6 +40,10 @@ class RelConDistance(Trainable):
     inference_attention : {"sparsemax", "softmax"} or None, default=None
         In `pairwise`; None is that of training, as the paper says. The official code measures with softmax by a slip,
         which ``"softmax"`` reproduces.
+    center : bool, default=False
+        Take each window's mean off before comparing. The official code compares windows as they are, gravity and all: the
+        squared error of a device that points elsewhere then outweighs what it feels (measured in docs/relcon). The default
+        is the official one; ``center=True`` ranks by motion.
     time_warp : {"independent", "together"}, default="independent"
         The official code's augmentation warps the time of each axis apart, which destroys what they do at one moment;
         ``"together"`` warps them alike, as a person who slows down does. The official one stays the default until the
@@ -68,7 +72,7 @@ validation_fraction, random_state, verbose, sfreq, units
     (2, 16)
     """
 
-    _architecture = ("dim", "kernel", "n_dilated", "bottleneck", "attention", "inference_attention")
+    _architecture = ("dim", "kernel", "n_dilated", "bottleneck", "attention", "inference_attention", "center")
     _adjustable = ("attention", "inference_attention")
     _moves = True
 
@@ -81,6 +85,7 @@ validation_fraction, random_state, verbose, sfreq, units
         *,
         attention="sparsemax",
         inference_attention=None,
+        center=False,
         time_warp="independent",
         weights=None,
         revision=None,
@@ -123,6 +128,7 @@ validation_fraction, random_state, verbose, sfreq, units
         self.bottleneck = bottleneck
         self.attention = attention
         self.inference_attention = inference_attention
+        self.center = center
         self.time_warp = time_warp
 
     def pairwise(self, A, B=None):

@@ -36,6 +36,9 @@ class CrossAttention(nn.Module):
     inference_attention : {"sparsemax", "softmax"} or None, default=None
         Attention outside training; None means that of training. The official code trains with sparsemax and measures
         with softmax, by a slip: ``"softmax"`` reproduces its distances.
+    center : bool, default=False
+        Take each window's mean off first, so that motion is compared and not the direction of gravity. The official code
+        compares windows as they are.
 
     References
     ----------
@@ -61,6 +64,7 @@ class CrossAttention(nn.Module):
         dropout: float = 0.1,
         attention: Attention = "sparsemax",
         inference_attention: Attention | None = None,
+        center: bool = False,
     ):
         super().__init__()
         for name, value in {"attention": attention, "inference_attention": inference_attention or attention}.items():
@@ -72,11 +76,12 @@ class CrossAttention(nn.Module):
         self.key = Features(n_channels, dim, kernel, n_dilated, bottleneck)
         self.value = Features(n_channels, dim, kernel, n_dilated, bottleneck)
         self.out = nn.Linear(dim, n_channels)
-        self.dim, self.dropout = dim, dropout
+        self.dim, self.dropout, self.center = dim, dropout, center
         self.attention, self.inference_attention = attention, inference_attention or attention
 
     def forward(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """Distance of each anchor to the candidate in its row: (B, C, T), (B, C, T) to (B,)."""
+        anchors, candidates = self.compared(anchors), self.compared(candidates)
         return (self.reconstruct(anchors, candidates) - anchors).square().sum((1, 2))
 
     def reconstruct(self, anchors: Tensor, candidates: Tensor) -> Tensor:
@@ -87,6 +92,7 @@ class CrossAttention(nn.Module):
     @torch.no_grad()
     def distances(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """Distance of each anchor (A, C, T) to each candidate (N, C, T): (A, N), in bounded memory."""
+        anchors, candidates = self.compared(anchors), self.compared(candidates)
         columns = []
         for some in candidates.split(CANDIDATES):
             to = self.candidates(some)
@@ -103,6 +109,7 @@ class CrossAttention(nn.Module):
         n_own = candidates.shape[1]
         if not n_own:
             return anchors.new_empty(len(anchors), 0)
+        anchors, candidates = self.compared(anchors), self.compared(candidates)
         size = max(1, pairs_at_a_time(anchors) // n_own)
         return torch.cat(
             [
@@ -110,6 +117,10 @@ class CrossAttention(nn.Module):
                 for few, own in zip(anchors.split(size), candidates.split(size), strict=True)
             ]
         )
+
+    def compared(self, x: Tensor) -> Tensor:
+        """What of a window is compared: all of it, or its motion without its mean."""
+        return x - x.mean(-1, keepdim=True) if self.center else x
 
     def block(self, anchors: Tensor, responses: Tensor, to: "Candidates", n_own: int = 0) -> Tensor:
         """Distances (A, N) of anchors to candidates, which all share, or of which each has `n_own` in turn."""
@@ -128,8 +139,8 @@ class CrossAttention(nn.Module):
         gain = self.scale / sd
         offset = self.shift - gain * mean
         x = x * gain[..., None] + offset[..., None]
-        values = self.value(x).transpose(1, 2) @ self.out.weight.T  # (N, T, C): projecting before attending is the same
-        return Candidates(self.key(x) / self.dim**0.5, values, gain, offset, mean, sd)
+        values = F.conv1d(self.value(x), self.out.weight[..., None])  # projecting before attending is the same
+        return Candidates(self.key(x) / self.dim**0.5, values.transpose(1, 2), gain, offset, mean, sd)
 
     def attend(self, queries: Tensor, to: "Candidates") -> Tensor:
         """Queries (P, D, T) and the candidate in each row to the anchor rebuilt: (P, C, T)."""

@@ -1,0 +1,265 @@
+"""Checkpoint folders: what is written, what is read, and everything that is refused."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import wearembed
+from numpy.testing import assert_allclose, assert_array_equal
+from wearembed import Encoder, RelConDistance, RelConEncoder, datasets, hub
+
+X = datasets.make_motion(n_participants=2, n_windows=8, random_state=0).data
+SMALL = {"max_epochs": 1, "batch_size": 8, "device": "cpu", "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def trained():
+    distance = RelConDistance(dim=8, kernel=5, bottleneck=2, **SMALL)
+    return RelConEncoder(4, (1, 1), (3, 4), distance=distance, mates=3, temperature=0.3, **SMALL).fit(X)
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    trained.save_pretrained(tmp_path / "weights", data=["make_motion"], license="BSD-3-Clause", synthetic=True)
+    return tmp_path / "weights"
+
+
+def test_a_folder_holds_four_files_of_safetensors_json_and_text(folder):
+    assert sorted(os.listdir(folder)) == ["README.md", "config.json", "model.safetensors", "reference.safetensors"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["estimator_class"] == "RelConEncoder" and config["params"]["temperature"] == 0.3
+    assert config["contract"] == {"n_channels": 3, "n_times": 256, "sfreq": 100.0, "units": "g"}
+    assert config["training"]["synthetic"] is True and config["training"]["n_windows"] == 16
+
+
+def test_the_card_says_synthetic_first_and_repr_says_it_too(folder):
+    card = (folder / "README.md").read_text()
+    assert "synthetic" in card.split("---\n")[2].strip().splitlines()[0].lower()
+    assert 'license: "BSD-3-Clause"' in card and "library_name" in card and "256 samples at 100 Hz" in card
+    assert "synthetic" in repr(RelConEncoder.from_pretrained(folder))
+
+
+def test_parameters_come_back_and_those_of_the_run_do_not(folder, trained):
+    loaded = RelConEncoder.from_pretrained(folder)
+    assert (loaded.width, loaded.blocks, loaded.kernels, loaded.mates) == (4, (1, 1), (3, 4), 3)
+    assert loaded.temperature == 0.3 and loaded.max_epochs == 0 and loaded.weights == str(folder)
+    assert loaded.random_state is None and loaded.distance is None
+    assert_array_equal(loaded.distance_.pairwise(X[:3]), trained.distance_.pairwise(X[:3]))
+
+
+def test_the_class_is_found_by_the_package(folder, trained):
+    loaded = wearembed.from_pretrained(folder, device="cpu")
+    assert type(loaded) is RelConEncoder
+    assert_array_equal(loaded.transform(X), trained.transform(X))
+    assert type(Encoder.from_pretrained(folder)) is RelConEncoder
+
+
+def test_a_distance_is_saved_and_loaded_alike(trained, tmp_path):
+    trained.distance_.save_pretrained(tmp_path / "distance")
+    loaded = RelConDistance.from_pretrained(tmp_path / "distance", device="cpu")
+    assert loaded.verify()
+    assert_array_equal(loaded.pairwise(X[:3], X), trained.distance_.pairwise(X[:3], X))
+    with pytest.raises(ValueError, match="holds a RelConDistance, not a RelConEncoder"):
+        RelConEncoder.from_pretrained(tmp_path / "distance")
+    by_name = RelConEncoder(4, (1, 1), (3, 4), distance=str(tmp_path / "distance"), mates=3, temperature=0.3, **SMALL)
+    own = RelConEncoder(4, (1, 1), (3, 4), distance=trained.distance_, mates=3, temperature=0.3, **SMALL)
+    assert_array_equal(by_name.fit(X).transform(X), own.fit(X).transform(X))
+
+
+def test_attention_at_inference_may_be_set_anew_with_given_weights(trained, tmp_path):
+    trained.distance_.save_pretrained(tmp_path / "distance")
+    soft = RelConDistance.from_pretrained(tmp_path / "distance", inference_attention="softmax")
+    assert not np.allclose(soft.pairwise(X[:3]), trained.distance_.pairwise(X[:3]), rtol=1e-3)
+
+
+def test_half_the_bytes_nearly_the_same_embedding(trained, tmp_path):
+    trained.save_pretrained(tmp_path / "full")
+    trained.save_pretrained(tmp_path / "half", dtype="bfloat16")
+    full, half = (os.path.getsize(tmp_path / name / "model.safetensors") for name in ("full", "half"))
+    loaded = RelConEncoder.from_pretrained(tmp_path / "half", device="cpu")
+    assert half < 0.8 * full and loaded.verify()
+    assert_allclose(loaded.transform(X), trained.transform(X), atol=0.05 * np.abs(trained.transform(X)).max())
+
+
+def test_an_older_checkpoint_is_replaced_whole_and_other_files_are_never_touched(trained, folder, tmp_path):
+    before = (folder / "README.md").read_text()
+    trained.save_pretrained(folder, license="MIT")
+    assert (folder / "README.md").read_text() != before and os.listdir(tmp_path) == ["weights"]
+    (folder / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match=r"holds thesis\.tex, which a checkpoint does not"):
+        trained.save_pretrained(folder)
+    assert (folder / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_save_that_fails_leaves_the_old_checkpoint(trained, folder, monkeypatch, tmp_path):
+    def full(file, data):
+        if file.name == "model.safetensors":
+            raise OSError(28, "No space left on device")
+        return write(file, data)
+
+    write = hub.write
+    monkeypatch.setattr(hub, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        trained.save_pretrained(folder, license="MIT")
+    assert RelConEncoder.from_pretrained(folder).verify() and os.listdir(tmp_path) == ["weights"]
+
+
+def test_a_save_killed_between_its_two_last_steps_is_still_found(folder):
+    os.rename(folder, folder.with_name(".weights.old"))
+    assert RelConEncoder.from_pretrained(folder).verify()
+
+
+def test_an_unfitted_encoder_has_nothing_to_save(tmp_path):
+    with pytest.raises(ValueError, match="not fitted yet"):
+        RelConEncoder().save_pretrained(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+# ---------------------------------------------------------------------------------- damage
+
+
+def test_any_flipped_byte_is_noticed(folder):
+    for name in ("model.safetensors", "reference.safetensors"):
+        data = (folder / name).read_bytes()
+        for place in (0, 9, len(data) // 2, len(data) - 1):
+            (folder / name).write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            with pytest.raises(ValueError, match=f"{name} is not what was saved"):
+                RelConEncoder.from_pretrained(folder)
+        (folder / name).write_bytes(data)
+    assert RelConEncoder.from_pretrained(folder).verify()
+
+
+def rewritten(folder, change):
+    """A model file that was changed and whose hash was mended, as by hand."""
+    tensors = change(safetensors.torch.load_file(folder / "model.safetensors"))
+    data = safetensors.torch.save(tensors)
+    (folder / "model.safetensors").write_bytes(data)
+    configured(folder, model_sha256=hub.sha256(data))
+
+
+def configured(folder, **changes):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: {k: v for k, v in t.items() if k != "net.conv.bias"}, r"1 missing \(net\.conv\.bias\)"),
+        (lambda t: {**t, "net.head.weight": torch.ones(2)}, r"1 not of this net \(net\.head\.weight\)"),
+        (lambda t: {**t, "net.conv.bias": torch.ones(7)}, r"1 of another shape \(net\.conv\.bias\)"),
+        (lambda t: {k.replace("conv1", "conv_1"): v for k, v in t.items()}, r"2?4 missing|missing"),
+        (lambda t: {k: v for k, v in t.items() if not k.startswith("distance")}, "missing"),
+    ],
+    ids=["missing key", "extra key", "wrong shape", "renamed keys", "no distance"],
+)
+def test_tensors_that_do_not_fit_are_named(folder, change, message):
+    rewritten(folder, change)
+    with pytest.raises(ValueError, match=f"do not fit RelConEncoder.*({message})"):
+        RelConEncoder.from_pretrained(folder)
+
+
+def test_weights_changed_by_hand_do_not_verify(folder):
+    rewritten(folder, lambda t: {**t, "net.conv.weight": t["net.conv.weight"] * 1.1})
+    with pytest.raises(ValueError, match="does not give the reference"):
+        RelConEncoder.from_pretrained(folder).verify()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"library_name": "transformers"}, "no checkpoint of wearembed"),
+        ({"format": 2}, "format 2; this version of wearembed reads 1.*pip install -U"),
+        ({"format": None}, "format None"),
+        ({"estimator_class": "os.system"}, "holds a 'os.system', which this version of wearembed does not have"),
+        ({"estimator_class": "Pretrained"}, "'Pretrained'"),
+        ({"params": {"width": 4, "warp_drive": 9}}, "parameters that RelConEncoder does not have: warp_drive"),
+        ({"params": {"width": 10**9, "blocks": [1, 1], "kernels": [3, 4]}}, "do not fit|damaged"),
+        ({"params": {"width": "wide", "blocks": [1, 1], "kernels": [3, 4]}}, "damaged"),
+        ({"params": None}, "damaged"),
+        ({"contract": {"n_channels": 3}}, "damaged: contract"),
+        ({"contract": {"n_channels": 3, "n_times": 256, "sfreq": -1, "units": "g"}}, "damaged: contract"),
+        ({"contract": None}, "damaged: contract"),
+        ({"model_sha256": None}, "not what was saved"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else json.dumps(value)[:60],
+)
+def test_damaged_or_foreign_configurations_are_refused(folder, changes, message):
+    configured(folder, **changes)
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        wearembed.from_pretrained(folder)
+
+
+def test_what_is_not_json_is_refused(folder):
+    for text in ("", "{", "[1, 2]", "null", "\x00\x01"):
+        (folder / "config.json").write_text(text)
+        with pytest.raises(ValueError, match="damaged|no checkpoint of wearembed"):
+            RelConEncoder.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "reference.safetensors"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name} is missing"):
+        RelConEncoder.from_pretrained(folder)
+
+
+def test_folders_and_names_that_are_no_checkpoints_are_told_apart(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"config\.json is missing, so .*empty is no checkpoint"):
+        RelConEncoder.from_pretrained(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="No checkpoint at.*Expected a folder.*wearembed/relcon-synthetic"):
+        RelConEncoder.from_pretrained(tmp_path / "gone")
+    (tmp_path / "file.bin").write_bytes(b"x")
+    with pytest.raises((FileNotFoundError, ValueError), match=r"file\.bin"):
+        RelConEncoder.from_pretrained(tmp_path / "file.bin")
+    with pytest.raises(FileNotFoundError, match="'../../etc/passwd'"):
+        RelConEncoder.from_pretrained("../../etc/passwd")
+    with pytest.raises(FileNotFoundError):
+        RelConEncoder.from_pretrained("wearembed/../../secrets")
+
+
+def test_a_hub_name_that_is_not_cached_says_what_can_be_done(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"'user/nobody' is not a folder here.*local|token"):
+        RelConEncoder.from_pretrained("user/nobody", local_files_only=True, cache_dir=tmp_path)
+
+
+def test_parameters_that_contradict_the_weights_are_an_error(folder):
+    with pytest.raises(ValueError, match=r"width=8 does not fit the weights of .*width=4"):
+        RelConEncoder(8, weights=str(folder), max_epochs=0).fit(X)
+    assert RelConEncoder(weights=str(folder), max_epochs=0).fit(X).net_.dim == 8
+
+
+def test_verify_needs_weights_with_a_name(trained):
+    with pytest.raises(ValueError, match="save_pretrained it and load it from there"):
+        trained.verify()
+
+
+def test_weights_trained_on_no_longer_verify(folder):
+    on = RelConEncoder.from_pretrained(folder, device="cpu").set_params(max_epochs=2, lr=0.05, batch_size=8).fit(X)
+    with pytest.raises(ValueError, match="does not give the reference"):
+        on.verify()
+
+
+# ---------------------------------------------------------------------------------- what comes with the package
+
+
+def test_every_bundled_checkpoint_loads_without_a_network_and_verifies():
+    assert "wearembed/relcon-synthetic" in hub.bundled()
+    for name in hub.bundled():
+        encoder = wearembed.from_pretrained(name, device="cpu")
+        assert encoder.verify()
+        size = sum(f.stat().st_size for f in (hub.BUNDLED / name.removeprefix("wearembed/")).iterdir())
+        assert size < 2_000_000
+        card = (hub.BUNDLED / name.removeprefix("wearembed/") / "README.md").read_text()
+        if name.endswith("-synthetic"):
+            assert "synthetic" in card.split("---\n")[2].strip().splitlines()[0].lower()
+
+
+def test_a_copied_folder_is_as_good(folder, tmp_path, trained):
+    shutil.copytree(folder, tmp_path / "copy")
+    assert_array_equal(RelConEncoder.from_pretrained(tmp_path / "copy").transform(X), trained.transform(X))

@@ -1,0 +1,212 @@
+"""Recordings as text: their channels, units and clock, and files that are none."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wearembed.recordings import cut, read_recording
+
+START = pd.Timestamp("2024-05-01 08:00:00")
+
+
+def wrist(t, top=9.0):
+    """Three axes in g, gravity and sines up to `top` hertz, at any times."""
+    rng = np.random.default_rng(3)
+    x = np.zeros((3, len(t)))
+    x[2] = 1.0
+    for hertz in np.append(rng.uniform(0.1, top, 9), top):
+        x += 0.08 * rng.normal(size=(3, 1)) * np.sin(2 * np.pi * hertz * t + rng.uniform(0, 6))
+    return x
+
+
+def seconds(sfreq, length):
+    return np.arange(round(sfreq * length)) / sfreq
+
+
+def write(path, stamps, x, head=("time", "x", "y", "z"), sep=","):
+    pd.DataFrame(dict(zip(head, [stamps, *x]))).to_csv(path, index=False, sep=sep, float_format="%.7g")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stamp", "start"),
+    [
+        (lambda t: t, pd.Timestamp(0)),
+        (lambda t: np.round(t * 1e3).astype(int), pd.Timestamp(0)),
+        (lambda t: np.round(t * 1e6).astype(int), pd.Timestamp(0)),
+        (lambda t: 1714550400 + np.round(t, 4), START),
+        (lambda t: 1714550400_000 + np.round(t * 1e3).astype(int), START),
+        (lambda t: 1714550400_000_000_000 + np.round(t * 1e9).astype(int), START),
+        (lambda t: START + pd.to_timedelta(t, unit="s"), START),
+        (lambda t: START.tz_localize("+02:00") + pd.to_timedelta(t, unit="s"), START.tz_localize("+02:00")),
+    ],
+    ids=["s", "ms", "us", "epoch s", "epoch ms", "epoch ns", "iso", "iso with offset"],
+)
+def test_time_is_understood_in_every_usual_way(tmp_path, stamp, start):
+    t = seconds(50, 30)
+    column = stamp(t) if not isinstance(stamp(t), np.ndarray) or stamp(t).dtype != float else stamp(t).astype(object)
+    r = read_recording(write(tmp_path / "P07.csv", column, wrist(t)))
+    assert (r.participant, r.units, r.times) == ("P07", "g", None)
+    assert r.sfreq == pytest.approx(50, abs=1e-3)
+    assert abs(r.start - start) < pd.Timedelta("1ms")
+    np.testing.assert_allclose(r.signal, wrist(t), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("sfreq", [80.0, 80.4, 31.9])
+@pytest.mark.parametrize("grain", ["1s", "1ms"])
+def test_rounded_time_stamps_keep_the_true_rate(tmp_path, sfreq, grain):
+    t = seconds(sfreq, 60)
+    stamps = (START + pd.to_timedelta(0.4 + t, unit="s")).floor(grain).strftime("%Y-%m-%d %H:%M:%S.%f")
+    r = read_recording(write(tmp_path / "a.csv", stamps, wrist(t)))
+    assert r.sfreq == pytest.approx(sfreq, abs=0.01)
+    assert abs(r.start - START - pd.Timedelta("0.4s")) < pd.Timedelta(seconds=1 / sfreq)
+
+
+def test_a_clock_that_is_two_per_cent_off_and_jitters_is_found(tmp_path):
+    t = seconds(102, 60)
+    late = np.random.default_rng(0).normal(scale=0.002, size=len(t)).clip(-0.004, 0.004)
+    r = read_recording(write(tmp_path / "a.csv", t + late + 1, wrist(t)))
+    assert r.sfreq == pytest.approx(102, abs=0.01)
+    X, _ = cut(r, 5, 100)
+    assert np.abs(X[5] - wrist(25 + seconds(100, 5))).max() < 0.05
+
+
+def test_gaps_between_stamps_and_rows_with_missing_values_are_gaps(tmp_path):
+    t = seconds(50, 40)
+    x = wrist(t)
+    x[1, 600:650] = np.nan
+    t[1000:] += 15
+    r = read_recording(write(tmp_path / "a.csv", t, x))
+    assert (r.signal.shape, r.n_lost) == ((3, 1950), 50)
+    steps = np.diff(r.times)
+    assert r.sfreq == pytest.approx(50, abs=1e-3)
+    np.testing.assert_allclose(steps[steps > 0.03], [1.02, 15.02], atol=1e-3)
+
+
+def test_seconds_since_1970_may_be_as_slow_as_a_heart_rate(tmp_path):
+    stamps = 1714550400 + np.arange(60)
+    r = read_recording(write(tmp_path / "a.csv", stamps, [60 + np.arange(60) % 7], ("time", "hr")), sensor="hr")
+    assert (r.sfreq, r.start, r.duration) == (1, START, 60)
+
+
+def test_rows_out_of_order_and_repeated_rows_are_mended_with_a_warning(tmp_path):
+    t = seconds(50, 20)
+    x = wrist(t)
+    rows = np.r_[500:1000, 0:300, 299, 300:500]
+    with pytest.warns(UserWarning, match="out of order in 1 places.* 1 rows with a repeated time stamp"):
+        r = read_recording(write(tmp_path / "a.csv", t[rows], x[:, rows]))
+    assert r.times is None
+    np.testing.assert_allclose(r.signal, x, rtol=1e-6, atol=1e-6)
+
+
+def test_a_clock_that_was_set_back_is_not_woven_into_itself(tmp_path):
+    t = seconds(50, 40)
+    t[1000:] -= 10
+    with pytest.raises(ValueError, match="two clocks that overlap"):
+        read_recording(write(tmp_path / "a.csv", t, wrist(t)))
+
+
+@pytest.mark.parametrize(("factor", "units"), [(1, "g"), (9.80665, "m/s^2"), (1000, "mg")])
+def test_gravity_tells_the_units_of_a_table(tmp_path, factor, units):
+    t = seconds(50, 20)
+    path = write(tmp_path / "a.csv", t, factor * wrist(t), ("Timestamp (s)", "accX", "accY", "accZ"))
+    assert read_recording(path).units == units
+    wrong = {"g": "m/s^2", "m/s^2": "g", "mg": "g"}[units]
+    with pytest.raises(ValueError, match=rf"declared in '{wrong[0]}.*units='{units[0]}"):
+        read_recording(path, units=wrong)
+
+
+def test_axes_are_found_by_name_whatever_their_order_and_company(tmp_path):
+    t = seconds(50, 20)
+    x = wrist(t)
+    frame = pd.DataFrame({"z": x[2], "gyro_x": 9.0, "y": x[1], "gyro_y": 9.0, "gyro_z": 9.0, "x": x[0], "time": t})
+    frame.to_csv(tmp_path / "a.csv.gz")
+    r = read_recording(tmp_path / "a.csv.gz")
+    np.testing.assert_allclose(r.signal, x, atol=1e-6)
+    assert r.participant == "a"
+    assert (read_recording(tmp_path / "a.csv.gz", sensor="gyroscope").signal == 9).all()
+
+
+@pytest.mark.parametrize(("sep", "comma"), [(",", False), (";", False), (";", True), ("\t", False)])
+@pytest.mark.parametrize("head", [True, False])
+def test_any_delimiter_is_read_with_or_without_a_header(tmp_path, sep, comma, head):
+    t = seconds(50, 20)
+    frame = pd.DataFrame({"time": t, **dict(zip("xyz", wrist(t)))})
+    frame.to_csv(tmp_path / "a.txt", sep=sep, decimal="," if comma else ".", header=head, index=False)
+    r = read_recording(tmp_path / "a.txt")
+    assert r.sfreq == pytest.approx(50)
+    np.testing.assert_allclose(r.signal, wrist(t), atol=1e-6)
+
+
+def test_a_table_without_time_needs_a_rate(tmp_path):
+    pd.DataFrame(wrist(seconds(50, 20)).T).to_csv(tmp_path / "a.csv")  # its first column numbers the rows
+    with pytest.raises(ValueError, match=r"Expected a time column .* give the rate with sfreq="):
+        read_recording(tmp_path / "a.csv")
+    r = read_recording(tmp_path / "a.csv", sfreq=50, columns=["0", "1", "2"])
+    assert (r.duration, r.sfreq) == (20, 50)
+
+
+def test_a_declared_rate_that_the_stamps_deny_is_refused(tmp_path):
+    t = seconds(50, 20)
+    path = write(tmp_path / "a.csv", t, wrist(t))
+    with pytest.raises(ValueError, match=r"sfreq=100 Hz, but its time stamps say 50 Hz"):
+        read_recording(path, sfreq=100)
+    assert read_recording(path, sfreq=100, time=False).duration == 10
+
+
+def test_other_sensors_are_found_by_their_name(tmp_path):
+    t = seconds(64, 20)
+    path = write(tmp_path / "a.csv", t, [np.sin(t), np.cos(t)], ("time", "ppg_green", "ambient"))
+    r = read_recording(path, sensor="ppg", participant=7)
+    assert (r.channel_names, r.units, r.participant) == (("ppg_green",), "a.u.", "7")
+    with pytest.raises(ValueError, match=r"cannot choose among \['ppg_green', 'ambient'\]. Name the channels"):
+        read_recording(path, sensor="ecg")
+
+
+# --- files that are none
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.cwa", "a.bin"])
+def test_missing_empty_and_foreign_files_are_named(tmp_path, name):
+    path = tmp_path / name
+    with pytest.raises(FileNotFoundError, match=name):
+        read_recording(path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"{name}, got an empty file"):
+        read_recording(path)
+    path.write_bytes(b"PK\x03\x04" + bytes(range(256)) * 9)
+    with pytest.raises(ValueError, match=rf"{name} an Axivity .cwa, a GENEActiv .bin, .* got something else"):
+        read_recording(path)
+
+
+def test_a_gzip_file_that_was_cut_off_is_named(tmp_path):
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"time,x,y,z\n" * 900)[:30])
+    with pytest.raises(ValueError, match=r"a\.csv\.gz is a gzip file that cannot be unpacked"):
+        read_recording(tmp_path / "a.csv.gz")
+
+
+# --- an export of the Empatica E4
+
+
+def write_e4(folder, sensor, values, rate):
+    rows = [[1714550400.0] * len(values), [float(rate)] * len(values), *values.T.tolist()]
+    folder.mkdir(exist_ok=True)
+    (folder / sensor).write_text("\n".join(",".join(map(str, row)) for row in rows))
+
+
+def test_an_empatica_export_is_read_in_g_and_by_its_own_clock(tmp_path):
+    counts = np.round(64 * wrist(seconds(32, 20)))
+    write_e4(tmp_path / "S02", "ACC.csv", counts.astype(int), 32)
+    write_e4(tmp_path / "S02", "BVP.csv", np.arange(640.0)[None], 64)
+    r = read_recording(tmp_path / "S02")
+    assert (r.participant, r.units, r.sfreq, r.start, r.times) == ("S02", "g", 32, START, None)
+    np.testing.assert_array_equal(r.signal, (counts / 64).astype(np.float32))
+    pulse = read_recording(tmp_path / "S02", sensor="bvp")
+    assert (pulse.sfreq, pulse.duration, pulse.signal[0, 3]) == (64, 10, 3)
+    assert read_recording(tmp_path / "S02" / "ACC.csv").participant == "S02"
+    with pytest.raises(FileNotFoundError, match=r"with EDA\.csv in .*found \['ACC\.csv', 'BVP\.csv'\]"):
+        read_recording(tmp_path / "S02", sensor="eda")
+    with pytest.raises(ValueError, match="Expected sfreq for tables only"):
+        read_recording(tmp_path / "S02", sfreq=50)

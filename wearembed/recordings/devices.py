@@ -1,0 +1,245 @@
+"""Axivity (.cwa) and GENEActiv (.bin): files as the devices write them, decoded by scikit-digital-health.
+
+It trusts what it reads: a damaged file stops the interpreter, or comes back with samples that nobody measured. So what
+is damaged is left out here, and it gets files made of whole blocks; see docs/decisions/0006-device-files.md.
+"""
+
+import re
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import median_filter
+
+from .clocks import block_clock
+from .recording import fields
+
+_AT_ONCE = 2**15  # blocks decoded at once: a recording of weeks goes through memory in parts
+
+# ---- Axivity AX3 and AX6: a header of 1024 bytes, then blocks of 512 whose words sum to zero
+
+_BLOCK = np.dtype(
+    {
+        "names": ["magic", "length", "fraction", "sequence", "rate", "layout", "count"],
+        "formats": ["S2", "<u2", "<u2", "<u4", "u1", "u1", "<u2"],
+        "offsets": [0, 2, 4, 10, 24, 25, 28],  # fraction: 15 bits of a second where the top bit is set
+        "itemsize": 512,
+    }
+)
+_CAPACITY = {0x30: 120, 0x32: 80, 0x62: 40, 0x92: 26}  # samples of a block, by its axes and packing
+_AXES_IN_HEADER = {3: 0, 6: 1, 9: 0x11}
+
+
+def read_axivity(data, path, sensor):
+    if len(data) < 1536 or len(data) % 512:
+        rest = f"; to read what is there, cut it to {len(data) // 512 * 512} bytes" if len(data) > 1536 else ""
+        raise ValueError(
+            f"Expected {path} to be an Axivity header of 1024 bytes and blocks of 512, got {len(data)} bytes: it was "
+            f"cut off. Copy it again from the device{rest}."
+        )
+    raw = np.frombuffer(data, np.uint8, offset=1024).reshape(-1, 512)
+    good = _good_blocks(raw)
+    place = np.flatnonzero(good)
+    if not len(place):
+        raise ValueError(f"Expected data in {path}, got {len(good)} blocks of which none is whole. Copy it again.")
+    raw = raw[place]
+    blocks = raw.view(_BLOCK)[:, 0]
+    layout = int(blocks["layout"][0])
+    _check_sensor(sensor, ["accelerometer", "gyroscope"] if layout >> 4 > 3 else ["accelerometer"], path)
+    signal, time, sfreq = _decoded("ReadCwa", ".cwa", _axivity_files(raw), sensor, _CAPACITY[layout])
+    count = blocks["count"].astype(np.int64)
+    began = _axivity_began(blocks, count, time, sfreq)
+    keep = _forward(began, count / sfreq)
+    place, count = place[keep], count[keep]
+    n_left_out = len(good) - len(place)
+    n_lost = _n_lost(place, blocks["sequence"][keep], len(good)) * int(np.median(count))
+    if n_left_out or n_lost:
+        _tell(
+            path,
+            f"{n_left_out} of {len(good)} blocks are damaged or out of order; "
+            f"about {n_lost} samples are lost and left as gaps.",
+        )
+    taken = np.arange(signal.shape[1]) < count[:, None]
+    seconds, true_sfreq = block_clock(began[keep] - began[keep][0], count, sfreq, 0.25 * signal.shape[1] + 3)
+    units = "g" if sensor == "accelerometer" else "deg/s"
+    start = pd.Timestamp(began[keep][0], unit="s")
+    return fields(signal[keep][taken].T, true_sfreq, units, start, seconds, n_lost, "xyz")
+
+
+def _good_blocks(raw):
+    """Which blocks hold what was written; blank ones at the end do not count."""
+    words, blocks = raw.view("<u2"), raw.view(_BLOCK)[:, 0]
+    blank = (words == words[:, :1]).all(axis=1) & np.isin(words[:, 0], [0, 0xFFFF])
+    n_written = len(raw) - int(np.argmin(blank[::-1])) if not blank.all() else 0
+    words, blocks = words[:n_written], blocks[:n_written]
+    good = (blocks["magic"] == b"AX") & (blocks["length"] == 508) & (words.sum(axis=1, dtype=np.uint16) == 0)
+    good &= (blocks["rate"] & 15 > 0) & (blocks["count"] > 0) & np.isin(blocks["layout"], list(_CAPACITY))
+    for field in ("rate", "layout"):  # one recording has one rate and one layout
+        if good.any():
+            good &= blocks[field] == np.bincount(blocks[field][good]).argmax()
+    return good & (blocks["count"] <= np.array([_CAPACITY.get(layout, 0) for layout in range(256)])[blocks["layout"]])
+
+
+def _axivity_files(raw):
+    """Files of whole blocks numbered from zero, and how many blocks are in each."""
+    for first in range(0, len(raw), _AT_ONCE):
+        part = raw[first : first + _AT_ONCE]
+        # skdh writes one value beyond the last block, and asks the first for its size: a first block that is full and
+        # is written over by the next gives it the room and the size.
+        part = np.concatenate([part[:1], part])
+        blocks, words = part.view(_BLOCK)[:, 0], part.view("<u2")
+        layout = int(blocks["layout"][0])
+        blocks["count"][0] = _CAPACITY[layout]
+        blocks["sequence"] = np.r_[0, np.arange(len(part) - 1)]
+        words[:, 255] = 0
+        words[:, 255] = -words.sum(axis=1, dtype=np.uint16)
+        header = bytearray(b"MD" + bytes(1022))
+        header[35], header[36] = _AXES_IN_HEADER[layout >> 4], int(blocks["rate"][0])
+        yield bytes(header) + part.tobytes(), len(part) - 1
+
+
+def _axivity_began(blocks, count, time, sfreq):
+    """When each block began.
+
+    skdh lays the samples of a block between the end of the one before, where that is less than a second away, and its
+    own end. Only its end is what the block says; and what the block says of less than a sample is left out there.
+    """
+    end = time[:, 0] + count * (time[:, 1] - time[:, 0])
+    fraction = np.where(blocks["fraction"] >> 15, (blocks["fraction"] & 0x7FFF) / 32768, 0)
+    return end - count / sfreq + fraction * sfreq % 1 / sfreq
+
+
+# ---- GENEActiv: text; pages of 300 samples as hexadecimal digits, without a sum that would tell what is damaged
+
+_IN_PAGE = 300
+_CALIBRATION = [(axis, what) for axis in (b"x", b"y", b"z") for what in (b"gain", b"offset")]
+_PAGE = re.compile(
+    rb"Sequence Number:(\d{1,9})\r?\n"
+    rb"Page Time:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3})\r?\n"
+    rb"(?:(?!.*Recorded Data|Sequence Number|Page Time)[^\n]*\n){0,4}?"  # never into the next page
+    rb"Measurement Frequency:([1-9]\d*(?:\.\d+)?)\r?\n"
+    rb"([\dA-Fa-f]{3600})(?!\S)"
+)
+
+
+def read_geneactiv(data, path, sensor):
+    _check_sensor(sensor, ["accelerometer"], path)
+    header = data.split(b"Recorded Data", 1)[0]
+    calibration = [re.search(rb"\b%s %s:\s*(-?\d+)" % axis_and_what, header) for axis_and_what in _CALIBRATION]
+    if not all(calibration):
+        raise ValueError(
+            f"Expected a GENEActiv file with its calibration, got {sum(map(bool, calibration))} of 6 values in {path}. "
+            f"Copy the file again from the device."
+        )
+    n_pages = data.count(b"Recorded Data")
+    if n_pages == 0 or len(data[-8192:].rstrip().rsplit(b"\n", 1)[-1]) < 3600:
+        raise ValueError(
+            f"Expected whole pages of 300 samples in {path}, got an end in the middle of page {n_pages}: it was cut "
+            f"off. Copy it again; to read what is there, remove what follows the last whole page."
+        )
+    pages = list(_PAGE.finditer(data))
+    usual = Counter(page[3] for page in pages).most_common(1)
+    pages = [page for page in pages if page[3] == usual[0][0]]
+    sequence = np.array([int(page[1]) for page in pages])
+    if pages:
+        files = _geneactiv_files(pages, [int(value[1]) for value in calibration if value])
+        signal, time, sfreq = _decoded("ReadBin", ".bin", files, sensor, _IN_PAGE)
+        keep = _in_step(time[:, 0] * sfreq - sequence * _IN_PAGE)
+        keep[keep] = _forward(time[keep, 0], _IN_PAGE / sfreq)
+    if not pages or not keep.any():
+        raise ValueError(f"Expected pages of samples in {path}, got {n_pages} of which none is whole. Copy it again.")
+    stated = re.search(rb"Number of Pages:\s*(\d+)", header)
+    n_written = max(int(stated[1]) if stated else n_pages, sequence[keep][-1] + 1)
+    n_lost = _IN_PAGE * _n_lost(sequence[keep], sequence[keep], n_written)
+    n_left_out = max(n_written, n_pages) - keep.sum()
+    if n_left_out:
+        _tell(path, f"{n_left_out} pages are damaged or missing; {n_lost} samples are lost and left as gaps.")
+    began = time[keep, 0]
+    count = np.full(len(began), _IN_PAGE)
+    seconds, true_sfreq = block_clock(began - began[0], count, sfreq, slack=1)
+    start = pd.Timestamp(began[0], unit="s")
+    return fields(signal[keep].reshape(-1, 3).T, true_sfreq, "g", start, seconds, n_lost, "xyz")
+
+
+def _in_step(late):
+    """Which pages have a number and a time that go together, `late` in samples.
+
+    A page that is early or late all by itself has a damaged number or time. The first and the last have one neighbour
+    only, and between pages the clock may pause for some samples.
+    """
+    allowed = np.full(len(late), 2.0)
+    allowed[[0, -1]] = _IN_PAGE / 4
+    return np.abs(late - median_filter(late, 3, mode="mirror")) <= allowed if len(late) > 1 else np.array([True])
+
+
+def _geneactiv_files(pages, calibration):
+    """Files of whole pages numbered from zero, and how many pages are in each; every line where skdh looks for it."""
+    lines = [b""] * 59
+    lines[19] = b"Measurement Frequency:%d Hz" % float(pages[0][3])
+    lines[46] = b"Calibration Data"  # skdh looks for it, without end
+    for line, value, (axis, what) in zip(range(47, 53), calibration, _CALIBRATION):
+        lines[line] = b"%s %s:%d" % (axis, what, value)
+    lines[53:55] = b"Volts:1", b"Lux:1"
+    for first in range(0, len(pages), _AT_ONCE):
+        part = pages[first : first + _AT_ONCE]
+        lines[57] = b"Number of Pages:%d" % len(part)
+        text = [
+            b"Recorded Data\n\nSequence Number:%d\nPage Time:%s\n\n\n\n\nMeasurement Frequency:%s\n%s"
+            % (number, page[2], page[3], page[4])
+            for number, page in enumerate(part)
+        ]
+        yield b"\n".join([*lines, *text, b""]), len(part)
+
+
+# ---- what both have in common
+
+
+def _check_sensor(sensor, held, path):
+    if sensor not in held:
+        has = " and a ".join(held).replace("accelerometer", "an accelerometer")
+        raise ValueError(f"Expected a sensor that {path} holds, {has}, got sensor={sensor!r}.")
+
+
+def _decoded(reader, ending, files, sensor, size):
+    """Samples (n_blocks, size, 3), their times (n_blocks, size) and their nominal rate, of whole files."""
+    key = "accel" if sensor == "accelerometer" else "gyro"
+    signals, times = [], []
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of time zones, which these files do not name
+        read = getattr(_skdh(), reader)().predict
+        for content, n_blocks in files:
+            file = Path(folder) / ("part" + ending)
+            file.write_bytes(content)
+            found = read(file=str(file))
+            signals.append(found[key][: n_blocks * size].astype(np.float32).reshape(-1, size, 3))
+            times.append(found["time"][: n_blocks * size].reshape(-1, size))
+    return np.concatenate(signals), np.concatenate(times), float(found["fs"])
+
+
+def _skdh():
+    try:
+        from skdh import io
+    except ImportError as error:
+        raise ImportError(
+            'Expected scikit-digital-health, which reads Axivity and GENEActiv files. pip install "wearembed[devices]".'
+        ) from error
+    return io
+
+
+def _forward(began, length):
+    """Which blocks begin later than all before them; half a block of `length` seconds is left to an unsteady clock."""
+    return began > np.r_[-np.inf, np.maximum.accumulate(began + length / 2)[:-1]]
+
+
+def _n_lost(place, sequence, n_blocks):
+    """Blocks that were there once: what the numbers leap over, or else the places, and what is not at both ends."""
+    leaps = np.diff(sequence.astype(np.int64))
+    leaps = np.where(leaps > 0, leaps, np.diff(place))
+    return int((leaps - 1).sum() + place[0] + n_blocks - 1 - place[-1])
+
+
+def _tell(path, message):
+    warnings.warn(f"{path.name}: {message}", UserWarning, stacklevel=4)
