@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from skorch.callbacks import LRScheduler
+
 from wearembed import RelConDistance, RelConEncoder
 from wearembed.datasets import make_motion
 
@@ -22,7 +23,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
     parser.add_argument("--participants", type=int, default=100)
     parser.add_argument("--windows", type=int, default=60, help="windows of each participant")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -34,10 +35,11 @@ def main():
     encoder = RelConEncoder(
         width=32,
         blocks=(2, 2, 2),
-        distance=RelConDistance(max_epochs=5, device=args.device, verbose=1),
+        distance=RelConDistance(center=True, max_epochs=5, device=args.device, verbose=1),
         sampler="participants",
         mates=7,
         max_epochs=args.epochs,
+        lr=2e-3,
         callbacks=[schedule],
         checkpoint_dir=args.out.with_name(args.out.name + "-training"),
         random_state=args.seed,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+
 from wearembed import augment
 from wearembed.augment import Augment, SomeOf, relcon_changes
 

@@ -1,4 +1,4 @@
-"""What every encoder has to keep, asked of all of them: scikit-learn's checks, and the same of windows in three dimensions.
+"""What every encoder has to keep: scikit-learn's checks, and the same asked of windows in three dimensions.
 
 A new encoder gets all of it for one line in `ENCODERS`.
 """
@@ -22,8 +22,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from wearembed import Encoder, RelConDistance, RelConEncoder, datasets, nets, objectives
+
+from wearembed import Encoder, RelConDistance, RelConEncoder, datasets, nets
 from wearembed.augment import Augment, noise
+
 
 class Pulled(torch.nn.Module):
     """The least of objectives: two noisy views of a window are pulled together."""
@@ -242,7 +244,9 @@ def test_other_rates_and_units_are_x_those_of_training(encoder, fitted, tmp_path
     walk = np.apply_along_axis(lambda x: np.convolve(x, np.hanning(47) / 23, "valid"), 2, steps) + [[[0], [0], [1]]]
     own = clone(encoder).fit(walk)
     wanted = own.transform(walk)
-    assert_allclose(copy.deepcopy(own).set_params(units="m/s^2").transform(walk * 9.80665), wanted, rtol=1e-3, atol=1e-4)
+    assert_allclose(
+        copy.deepcopy(own).set_params(units="m/s^2").transform(walk * 9.80665), wanted, rtol=1e-3, atol=1e-4
+    )
     half = copy.deepcopy(own).set_params(sfreq=50.0).transform(walk[..., ::2])
     cosine = (half * wanted).sum(1) / np.linalg.norm(half, axis=1) / np.linalg.norm(wanted, axis=1)
     assert cosine.min() > 0.99
@@ -297,7 +301,10 @@ def test_bad_windows_are_named_by_fit_and_by_transform(encoder, fitted, wrong):
 @every
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(lambda X: X[..., :200], "3 channels x 256 samples.*got 3 x 200.*seconds=2.56"), (lambda X: X[:, :2], "got 2 x 256")],
+    [
+        (lambda X: X[..., :200], "3 channels x 256 samples.*got 3 x 200.*seconds=2.56"),
+        (lambda X: X[:, :2], "got 2 x 256"),
+    ],
     ids=["length", "channels"],
 )
 def test_windows_unlike_those_of_training_are_refused(encoder, fitted, change, message):

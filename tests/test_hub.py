@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-import wearembed
 from numpy.testing import assert_allclose, assert_array_equal
+
+import wearembed
 from wearembed import Encoder, RelConDistance, RelConEncoder, datasets, hub
 
 X = datasets.make_motion(n_participants=2, n_windows=8, random_state=0).data
@@ -217,7 +218,7 @@ def test_folders_and_names_that_are_no_checkpoints_are_told_apart(tmp_path):
     (tmp_path / "file.bin").write_bytes(b"x")
     with pytest.raises((FileNotFoundError, ValueError), match=r"file\.bin"):
         RelConEncoder.from_pretrained(tmp_path / "file.bin")
-    with pytest.raises(FileNotFoundError, match="'../../etc/passwd'"):
+    with pytest.raises(FileNotFoundError, match="etc/passwd"):
         RelConEncoder.from_pretrained("../../etc/passwd")
     with pytest.raises(FileNotFoundError):
         RelConEncoder.from_pretrained("wearembed/../../secrets")

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from numpy.testing import assert_allclose
 from official import OfficialDistance, OfficialEncoder, save
 from torch import nn
+
 from wearembed import RelConDistance, RelConEncoder
 from wearembed.nets import CrossAttention, Frozen, ResNet1d, sparsemax
 
@@ -112,7 +113,9 @@ def test_distances_are_those_of_the_plain_net_a_pair_at_a_time(windows, attentio
     assert_allclose(ours.distances(anchors, candidates), wanted, rtol=1e-4)
     own = torch.stack([candidates[[0, 1, 2]], *[candidates[[n, n + 1, n + 2]] for n in range(4)]])
     of = [[0, 1, 2], *[[n, n + 1, n + 2] for n in range(4)]]
-    assert_allclose(ours.distances_to_own(anchors, own), np.take_along_axis(np.array(wanted), np.array(of), 1), rtol=1e-4)
+    assert_allclose(
+        ours.distances_to_own(anchors, own), np.take_along_axis(np.array(wanted), np.array(of), 1), rtol=1e-4
+    )
     with torch.no_grad():
         rows = ours(anchors, candidates[:5])
     assert_allclose(rows, np.diag(wanted), rtol=1e-4)
@@ -127,7 +130,10 @@ def test_the_gradient_of_the_distance_is_that_of_the_plain_net(windows):
     ours(anchors, candidates).sum().backward()
     theirs = {key: p.grad for key, p in plain.named_parameters()}
     pairs = {"revin.affine_weight": ours.scale, "out_proj.bias": ours.out.bias}
-    pairs |= {"q_func.layer0.dilated_conv.weight": ours.query.first.weight, "v_func.layers.1.bottle.bias": ours.value.layers[1].reduce.bias}
+    pairs |= {
+        "q_func.layer0.dilated_conv.weight": ours.query.first.weight,
+        "v_func.layers.1.bottle.bias": ours.value.layers[1].reduce.bias,
+    }
     for key, p in pairs.items():
         assert_allclose(p.grad, theirs[key], rtol=2e-3, atol=2e-3 * theirs[key].abs().max().item(), err_msg=key)
 

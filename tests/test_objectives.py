@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from wearembed.nets import CrossAttention, ResNet1d
 from wearembed.objectives import MotifReconstruction, RelativeContrast, relative_contrast
 
@@ -73,7 +74,7 @@ def small():
 
 
 def relcon_by_the_book(net, distance, batch, temperature):
-    """Each anchor with the other anchors and its own mates, one pair at a time; one call of the net, as the docs say."""
+    """Each anchor with the other anchors and its own mates, a pair at a time; one call of the net."""
     x, mates = batch["x"], batch.get("mates")
     windows = [*x, *(mates.flatten(0, 1) if mates is not None else [])]
     z = net(torch.stack(windows))

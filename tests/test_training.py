@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+
 from wearembed import RelConDistance, RelConEncoder, datasets
 from wearembed.training import Anchors, find_device, seeded
 
@@ -184,7 +185,9 @@ def test_a_schedule_changes_the_rate():
         def on_epoch_end(self, net, **kwargs):
             rates.append(net.optimizer_.param_groups[0]["lr"])
 
-    small(callbacks=[LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5), Watch()]).fit(X, groups=groups)
+    small(callbacks=[LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5), Watch()]).fit(
+        X, groups=groups
+    )
     np.testing.assert_allclose(rates, [5e-4, 2.5e-4, 1.25e-4, 6.25e-5])
 
 
@@ -235,7 +238,9 @@ class StopAt(Callback):
 CALLBACKS = {
     "none": [],
     "a schedule": [LRScheduler(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=4)],
-    "a schedule by batch": [LRScheduler(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=12, step_every="batch")],
+    "a schedule by batch": [
+        LRScheduler(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=12, step_every="batch")
+    ],
     "early stopping": [EarlyStopping(monitor="train_loss", patience=2, load_best=True, sink=lambda text: None)],
 }
 

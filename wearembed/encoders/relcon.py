@@ -41,9 +41,9 @@ class RelConDistance(Trainable):
         In `pairwise`; None is that of training, as the paper says. The official code measures with softmax by a slip,
         which ``"softmax"`` reproduces.
     center : bool, default=False
-        Take each window's mean off before comparing. The official code compares windows as they are, gravity and all: the
-        squared error of a device that points elsewhere then outweighs what it feels (measured in docs/relcon). The default
-        is the official one; ``center=True`` ranks by motion.
+        Take each window's mean off before comparing. The official code compares windows as they are, gravity and all;
+        the squared error of a device that points elsewhere then outweighs what it feels (docs/relcon). The default is
+        the official one; ``center=True`` ranks by motion.
     time_warp : {"independent", "together"}, default="independent"
         The official code's augmentation warps the time of each axis apart, which destroys what they do at one moment;
         ``"together"`` warps them alike, as a person who slows down does. The official one stays the default until the

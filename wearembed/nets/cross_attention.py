@@ -37,8 +37,8 @@ class CrossAttention(nn.Module):
         Attention outside training; None means that of training. The official code trains with sparsemax and measures
         with softmax, by a slip: ``"softmax"`` reproduces its distances.
     center : bool, default=False
-        Take each window's mean off first, so that motion is compared and not the direction of gravity. The official code
-        compares windows as they are.
+        Take each window's mean off first, so that motion is compared and not the direction of gravity. The official
+        code compares windows as they are.
 
     References
     ----------

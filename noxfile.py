@@ -1,0 +1,81 @@
+"""What a contributor runs: ``nox`` for the usual, ``nox -s NAME`` for one, ``nox -l`` for the list."""
+
+import os
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests", "docs"]
+
+CONSTRAINTS = ("-c", ".ci/constraints.txt")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
+def install(session: nox.Session, *what: str) -> None:
+    """Install the tested versions; with ``--no-venv`` the environment at hand is taken as it is."""
+    if session.venv_backend == "none":
+        return
+    wheels = os.environ.get("UV_FIND_LINKS", os.environ.get("PIP_FIND_LINKS"))  # uv does not read pip's settings
+    session.install(*CONSTRAINTS, *what, env={"UV_FIND_LINKS": wheels} if wheels else None)
+
+
+@nox.session
+def lint(session):
+    """Layout and rules; ``nox -s lint -- --fix`` mends what it can."""
+    install(session, "ruff")
+    fix = "--fix" in session.posargs
+    session.run("ruff", "check", *(["--fix"] if fix else []), ".")
+    session.run("ruff", "format", *([] if fix else ["--check"]), ".")
+
+
+@nox.session
+def types(session):
+    """Types of the package."""
+    install(session, "-e", ".[dev]")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def tests(session):
+    """All that is not slow, doctests of the package included."""
+    install(session, "-e", ".[test]")
+    session.run("pytest", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def slow(session):
+    """What takes longer than a coffee."""
+    install(session, "-e", ".[test]")
+    session.run("pytest", "-m", "slow", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def docs(session):
+    """The pages, into docs/_build; a warning is an error."""
+    install(session, "-e", ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
+def bench(session):
+    """Seconds and memory, files tests/benchmarks/bench_*.py."""
+    install(session, "-e", ".[test]")
+    only = ("-o", "python_files=bench_*.py", "-m", "", "--benchmark-only", "-s")
+    session.run("pytest", "tests/benchmarks", *only, *session.posargs)
+
+
+@nox.session
+def demo(session):
+    """The README's first command: file to embeddings on the bundled weights."""
+    install(session, "-e", ".")
+    session.run("python", "-m", "wearembed", "demo", *session.posargs)
+
+
+@nox.session
+def evidence(session):
+    """What embeddings know of activities, on real recordings: ``nox -s evidence -- --data FOLDER --out FILE.csv``."""
+    install(session, "-e", ".")
+    session.run("python", "examples/activities.py", *session.posargs)
