@@ -79,7 +79,8 @@ def main():
     parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--encoders", nargs="+", default=[], metavar="NAME_OR_FOLDER", help="checkpoints to compare")
     parser.add_argument("--like", default=BUNDLED, help="checkpoint whose recipe the other nets take (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=10, help="of 'elsewhere' (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=3, help="of 'elsewhere' (%(default)s)")
+    parser.add_argument("--at-most", type=int, default=6000, help="windows that 'elsewhere' draws (%(default)s)")
     parser.add_argument("--work", type=Path, help="where 'elsewhere' keeps its weights (beside --out)")
     parser.add_argument("--device", default="auto", help="of the encoders (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the folds and of training (%(default)s)")
@@ -166,6 +167,8 @@ def pretrained_elsewhere(args, name):
     if not (folder / "model").exists():
         others = [other for other in SETS if other != name]
         X, _, groups, session = (np.concatenate(c) for c in zip(*(read_windows(args.data, other) for other in others)))
+        some = np.random.default_rng(args.seed).permutation(len(X))[: args.at_most]
+        X, groups, session = X[some], groups[some], session[some]
         encoder = like(args, max_epochs=args.epochs, random_state=args.seed).set_params(
             checkpoint_dir=folder / "training", distance__checkpoint_dir=folder / "distance"
         )
@@ -180,7 +183,7 @@ def like(args, **params):
     of_the_net = {key: getattr(model, key) for key in ("width", "blocks", "kernels")}
     of_training = {key: getattr(model, key) for key in ("mates", "temperature", "sampler", "batch_size", "lr")}
     known = model.distance_ or RelConDistance()
-    kept = ("dim", "kernel", "n_dilated", "bottleneck", "attention", "time_warp", "batch_size", "lr")
+    kept = ("dim", "kernel", "n_dilated", "bottleneck", "attention", "center", "time_warp", "batch_size", "lr")
     distance = RelConDistance(**{key: getattr(known, key) for key in kept}, **params)
     return RelConEncoder(**of_the_net, **of_training, distance=distance, **params)
 

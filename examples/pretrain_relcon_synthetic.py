@@ -23,7 +23,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
     parser.add_argument("--participants", type=int, default=100)
     parser.add_argument("--windows", type=int, default=60, help="windows of each participant")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -39,7 +39,7 @@ def main():
         sampler="participants",
         mates=7,
         max_epochs=args.epochs,
-        lr=2e-3,
+        lr=5e-4,
         callbacks=[schedule],
         checkpoint_dir=args.out.with_name(args.out.name + "-training"),
         random_state=args.seed,

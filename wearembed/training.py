@@ -230,10 +230,8 @@ def remember(callback) -> dict:
     for name, value in vars(callback).items():
         if hasattr(value, "state_dict") and not isinstance(value, type):
             state[name] = value.state_dict()
-        elif name.endswith("_") and (value is None or isinstance(value, (bool, int, str, dict))):
-            state[name] = value
-        elif name.endswith("_") and isinstance(value, float):
-            state[name] = float(value)  # numpy's own are not read back
+        elif name.endswith("_") and (value is None or isinstance(value, (bool, int, float, str, dict))):
+            state[name] = plain(value)  # those of numpy are not read back
     return state
 
 
@@ -327,7 +325,12 @@ def train(
         learner.fit(anchors)
     except Stopped as stop:
         raise KeyboardInterrupt from stop
-    return [{k: v for k, v in epoch.items() if k != "batches"} for epoch in learner.history]
+    return [{k: plain(v) for k, v in epoch.items() if k != "batches"} for epoch in learner.history]
+
+
+def plain(value):
+    """numpy's numbers as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @contextmanager

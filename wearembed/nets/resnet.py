@@ -85,12 +85,16 @@ class Block(nn.Module):
     def __init__(self, n_in: int, n_out: int, kernel: int):
         super().__init__()
         self.norm1 = nn.BatchNorm1d(n_in)
-        self.conv1 = nn.Conv1d(n_in, n_out, kernel)
+        self.conv1 = nn.Conv1d(n_in, n_out, kernel, padding=(kernel - 1) // 2)
         self.norm2 = nn.BatchNorm1d(n_out)
-        self.conv2 = nn.Conv1d(n_out, n_out, kernel)
-        self.around = ((kernel - 1) // 2, kernel // 2)  # zeros that keep the length; one more on the right if even
+        self.conv2 = nn.Conv1d(n_out, n_out, kernel, padding=(kernel - 1) // 2)
+        self.is_even = kernel % 2 == 0
         self.project = nn.Identity() if n_in == n_out else nn.Conv1d(n_in, n_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(F.pad(self.norm1(x).relu(), self.around))
-        return self.conv2(F.pad(self.norm2(y).relu(), self.around)) + self.project(x)
+        y = self.conv1(self.padded(self.norm1(x).relu()))
+        return self.conv2(self.padded(self.norm2(y).relu())) + self.project(x)
+
+    def padded(self, x: Tensor) -> Tensor:
+        """An even kernel keeps the length with one more zero on the right than on the left."""
+        return F.pad(x, (0, 1)) if self.is_even else x
