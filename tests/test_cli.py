@@ -76,6 +76,25 @@ def test_gaps_leave_windows_out_and_the_summary_counts_them(tmp_path, capsys):
     assert len(rows) < 12 and (rows["coverage"] >= 0.8).all() and "left out" in capsys.readouterr().out
 
 
+def test_files_of_one_name_are_of_as_many_people_as_there_are_folders(tmp_path):
+    files = [tmp_path / person / "wrist.csv" for person in ("P01", "P02")]
+    for seed, file in enumerate(files):
+        file.parent.mkdir()
+        write_csv(file, n_windows=2, seed=seed)
+    assert main(["embed", *map(str, files), "-o", str(tmp_path / "o.csv"), "--quiet"]) == 0
+    assert pd.read_csv(tmp_path / "o.csv")["participant"].tolist() == ["P01/wrist"] * 2 + ["P02/wrist"] * 2
+
+
+def test_weights_of_a_distance_embed_nothing(tmp_path, capsys):
+    distance = wearembed.from_pretrained("wearembed/relcon-synthetic").distance_
+    if distance is None:
+        distance = wearembed.RelConDistance(dim=8, bottleneck=2, max_epochs=1).fit(datasets.make_motion(1, 4).data)
+    distance.save_pretrained(tmp_path / "distance")
+    write_csv(tmp_path / "a.csv", n_windows=2)
+    call = ["embed", str(tmp_path / "a.csv"), "-o", str(tmp_path / "o.csv"), "--weights", str(tmp_path / "distance")]
+    assert main(call) == 1 and "holds a RelConDistance, not a Encoder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "more"),
     [
@@ -106,8 +125,10 @@ def test_what_a_file_does_not_say_can_be_said(tmp_path, change, more):
         (["a.csv", "-o", "no/such/folder/out.csv"], "does not exist. Make it first"),
         (["a.csv", "-o", "out.csv", "--weights", "nowhere/at/all"], "No checkpoint at"),
         (["a.csv", "-o", "out.csv", "--device", "gpu"], "device='gpu'"),
+        (["a.csv", "-o", "a.csv"], "is one of the recordings, which it would replace"),
+        (["a.csv", "./a.csv", "-o", "out.csv"], "named twice"),
     ],
-    ids=["ending", "folder", "weights", "device"],
+    ids=["ending", "folder", "weights", "device", "output", "twice"],
 )
 def test_a_wrong_call_is_told_in_one_line(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)

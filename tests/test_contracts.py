@@ -253,6 +253,15 @@ def test_other_rates_and_units_are_x_those_of_training(encoder, fitted, tmp_path
 
 
 @every
+def test_a_rate_that_does_not_divide_still_gives_the_samples_of_training(encoder):
+    own = clone(encoder).fit(X)
+    shapes = []
+    own.net_.register_forward_pre_hook(lambda net, x: shapes.append(x[0].shape[-1]))
+    own.set_params(sfreq=33.0).transform(X[..., :84])
+    assert set(shapes) == {256}
+
+
+@every
 def test_every_parameter_is_documented_and_every_documented_one_exists(encoder):
     section = type(encoder).__doc__.split("Parameters\n")[1].split("Attributes\n")[0]
     named = re.findall(r"^    (\w[\w, ]*?) :", section, flags=re.MULTILINE)

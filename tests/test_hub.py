@@ -9,6 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
 import wearembed
 from wearembed import Encoder, RelConDistance, RelConEncoder, datasets, hub
@@ -75,6 +76,10 @@ def test_attention_at_inference_may_be_set_anew_with_given_weights(trained, tmp_
     trained.distance_.save_pretrained(tmp_path / "distance")
     soft = RelConDistance.from_pretrained(tmp_path / "distance", inference_attention="softmax")
     assert not np.allclose(soft.pairwise(X[:3]), trained.distance_.pairwise(X[:3]), rtol=1e-3)
+    soft.save_pretrained(tmp_path / "soft")
+    assert RelConDistance.from_pretrained(tmp_path / "soft").net_.inference_attention == "softmax"
+    back = RelConDistance.from_pretrained(tmp_path / "soft", inference_attention=None)
+    assert_allclose(back.pairwise(X[:3]), trained.distance_.pairwise(X[:3]), rtol=1e-5)
 
 
 def test_half_the_bytes_nearly_the_same_embedding(trained, tmp_path):
@@ -112,6 +117,40 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(trained, folder, monkeypatc
 def test_a_save_killed_between_its_two_last_steps_is_still_found(folder):
     os.rename(folder, folder.with_name(".weights.old"))
     assert RelConEncoder.from_pretrained(folder).verify()
+
+
+def test_numbers_of_numpy_are_saved_as_numbers(tmp_path):
+    distance = RelConDistance(np.int64(8), kernel=5, bottleneck=2, **{**SMALL, "batch_size": np.int64(8)}).fit(X)
+    assert RelConDistance.from_pretrained(distance.save_pretrained(tmp_path / "d") and tmp_path / "d").dim == 8
+
+
+def test_homes_links_and_relative_names_lead_to_the_same_folder(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trained.save_pretrained("~/at-home")
+    (tmp_path / "link").symlink_to(tmp_path / "at-home")
+    trained.save_pretrained(tmp_path / "link", license="MIT")
+    assert (tmp_path / "link").is_symlink() and sorted(os.listdir(tmp_path)) == ["at-home", "link"]
+    monkeypatch.chdir(tmp_path)
+    loaded = RelConEncoder.from_pretrained("at-home")
+    monkeypatch.chdir("/")
+    assert_array_equal(clone(loaded).transform(X), trained.transform(X))
+    assert len(clone(loaded).get_feature_names_out()) == 8
+
+
+def test_weights_trained_on_do_not_claim_that_nobody_was_seen(folder, tmp_path):
+    on = RelConEncoder.from_pretrained(folder, device="cpu").set_params(max_epochs=1, batch_size=8).fit(X)
+    on.save_pretrained(tmp_path / "on", data=["my cohort"])
+    card = (tmp_path / "on" / "README.md").read_text()
+    assert "synthetic" not in card.split("---\n")[2].strip().splitlines()[0].lower() and "synthetic" not in repr(on)
+    assert '["make_motion", "my cohort"]' in card and str(folder) in card
+
+
+def test_the_card_tells_of_the_distance_too(folder):
+    assert "| distance__center | False |" in (folder / "README.md").read_text()
+
+
+def test_verification_does_not_depend_on_the_precision_asked_for(folder):
+    assert RelConEncoder.from_pretrained(folder, device="cpu", precision="bfloat16").verify()
 
 
 def test_an_unfitted_encoder_has_nothing_to_save(tmp_path):
@@ -153,7 +192,10 @@ def configured(folder, **changes):
         (lambda t: {k: v for k, v in t.items() if k != "net.conv.bias"}, r"1 missing \(net\.conv\.bias\)"),
         (lambda t: {**t, "net.head.weight": torch.ones(2)}, r"1 not of this net \(net\.head\.weight\)"),
         (lambda t: {**t, "net.conv.bias": torch.ones(7)}, r"1 of another shape \(net\.conv\.bias\)"),
-        (lambda t: {k.replace("conv1", "conv_1"): v for k, v in t.items()}, r"2?4 missing|missing"),
+        (
+            lambda t: {k.replace("conv1", "conv_1"): v for k, v in t.items()},
+            r"\d missing.*conv1.*\d not of this net.*conv_1",
+        ),
         (lambda t: {k: v for k, v in t.items() if not k.startswith("distance")}, "missing"),
     ],
     ids=["missing key", "extra key", "wrong shape", "renamed keys", "no distance"],
@@ -180,11 +222,19 @@ def test_weights_changed_by_hand_do_not_verify(folder):
         ({"estimator_class": "Pretrained"}, "'Pretrained'"),
         ({"params": {"width": 4, "warp_drive": 9}}, "parameters that RelConEncoder does not have: warp_drive"),
         ({"params": {"width": 10**9, "blocks": [1, 1], "kernels": [3, 4]}}, "do not fit|damaged"),
-        ({"params": {"width": "wide", "blocks": [1, 1], "kernels": [3, 4]}}, "damaged"),
+        ({"params": {"width": "wide", "blocks": [1, 1], "kernels": [3, 4]}}, "width.*got 'wide'"),
         ({"params": None}, "damaged"),
         ({"contract": {"n_channels": 3}}, "damaged: contract"),
         ({"contract": {"n_channels": 3, "n_times": 256, "sfreq": -1, "units": "g"}}, "damaged: contract"),
         ({"contract": None}, "damaged: contract"),
+        ({"contract": {"n_channels": 3, "n_times": True, "sfreq": 100.0, "units": "g"}}, "damaged: contract"),
+        ({"contract": {"n_channels": 3, "n_times": 256, "sfreq": 1e999, "units": "g"}}, "damaged: contract"),
+        ({"contract": {"n_channels": 3, "n_times": 256, "sfreq": 100.0, "units": 5}}, "damaged: contract"),
+        ({"contract": {"n_channels": 3, "n_times": 256, "sfreq": 100.0, "units": "furlong"}}, "furlong"),
+        ({"training": None}, "damaged"),
+        ({"training": 5}, "damaged"),
+        ({"estimator_class": "Trainable"}, "'Trainable', which this version"),
+        ({"params": {"width": 4, "blocks": [1, 1], "kernels": [3, 4], "mates": "x"}}, "mates.*whole number"),
         ({"model_sha256": None}, "not what was saved"),
     ],
     ids=lambda value: None if isinstance(value, str) else json.dumps(value)[:60],
@@ -209,7 +259,8 @@ def test_a_missing_file_is_named(folder, name):
         RelConEncoder.from_pretrained(folder)
 
 
-def test_folders_and_names_that_are_no_checkpoints_are_told_apart(tmp_path):
+def test_folders_and_names_that_are_no_checkpoints_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"config\.json is missing, so .*empty is no checkpoint"):
         RelConEncoder.from_pretrained(tmp_path / "empty")
@@ -225,7 +276,9 @@ def test_folders_and_names_that_are_no_checkpoints_are_told_apart(tmp_path):
 
 
 def test_a_hub_name_that_is_not_cached_says_what_can_be_done(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"'user/nobody' is not a folder here.*local|token"):
+    with pytest.raises(
+        FileNotFoundError, match=r"'user/nobody' is not a folder here.*token= for a private.*a bundled name"
+    ):
         RelConEncoder.from_pretrained("user/nobody", local_files_only=True, cache_dir=tmp_path)
 
 

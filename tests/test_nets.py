@@ -170,6 +170,10 @@ def test_scale_of_the_candidate_is_taken_off_and_given_back():
     assert_allclose(back.detach(), x, atol=1e-9)
 
 
+def test_sparsemax_keeps_its_value_for_large_scores():
+    assert_allclose(sparsemax(torch.tensor([[1e8, 0.0, 3.0], [3e7, 3e7, 0.0]])), [[1, 0, 0], [0.5, 0.5, 0]])
+
+
 @pytest.mark.parametrize("n_times", [1, 3, 40])
 def test_a_distance_takes_any_length(n_times):
     net = CrossAttention(2, dim=8, kernel=5).eval()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
 from wearembed import RelConDistance, RelConEncoder, datasets
@@ -97,7 +98,16 @@ def test_blocks_of_participants_make_each_window_an_anchor_once_among_its_mates(
     assert all(mates is None for _, mates in batches)
     for rows, _ in batches:
         assert min(np.bincount(np.unique(who[rows], return_inverse=True)[1])) > 1
-        assert len(rows) <= 30
+        assert len(rows) <= 20
+
+
+def test_a_window_alone_in_its_session_joins_a_block_of_its_participant():
+    who, when = np.array(list("aaaabbbb")), np.array([0, 0, 0, 1, 0, 0, 0, 0])
+    anchors = Anchors(np.zeros((8, 1, 4)), who, when, n_mates=3, sampler="participants")
+    for seed in range(5):
+        blocks = list(anchors._blocks(2, np.random.default_rng(seed)))
+        assert sorted(np.concatenate(blocks)) == list(range(8))
+        assert all({"a", "b"} >= set(who[b]) and (who[b] == who[row]).sum() > 1 for b in blocks for row in b)
 
 
 def test_batches_are_even_so_that_none_is_left_with_a_single_anchor():
@@ -172,10 +182,49 @@ def test_early_stopping_watches_participants_held_out():
     assert all(np.isfinite(h["valid_loss"]) for h in own.history_)
 
 
-def test_validation_is_the_same_each_time():
-    frozen = small(lr=1e-30, max_epochs=3, validation_fraction=0.34).fit(X, groups=groups)
-    losses = [h["valid_loss"] for h in frozen.history_]
-    assert max(losses[1:]) - min(losses[1:]) < 0.2  # running means of batch norm still move a little
+def test_validation_sees_the_same_batches_each_time_and_nobody_that_is_trained_on():
+    seen = {True: [], False: []}
+
+    class Watch(Callback):
+        def on_batch_begin(self, net, batch, training, **kwargs):
+            seen[training].append(batch[0]["mates"].numpy().copy())
+
+    small(max_epochs=2, validation_fraction=0.34, callbacks=[Watch()]).fit(X, groups=groups)
+    assert_array_equal(*seen[False])
+    assert not np.array_equal(seen[True][0], seen[True][2])
+    of = [{window.tobytes() for batch in seen[t] for window in batch.reshape(-1, 3, 256)} for t in (True, False)]
+    assert not of[0] & of[1]
+
+
+def test_the_distance_does_not_see_who_is_held_out():
+    held = RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=1, device="cpu")
+    encoder = small(distance=held, max_epochs=1, validation_fraction=0.34).fit(X, groups=groups)
+    assert encoder.distance_.training_["n_windows"] == 16 and encoder.distance_.training_["n_participants"] == 2
+
+
+def test_a_fraction_above_nothing_holds_out_somebody():
+    history = small(max_epochs=1, validation_fraction=0.01).fit(X, groups=groups).history_
+    assert "valid_loss" in history[0]
+    with pytest.raises(ValueError, match="monitors valid_loss, and nothing is held out"):
+        small(callbacks=[EarlyStopping()]).fit(X, groups=groups)
+
+
+def test_a_distance_learns_in_half_precision_too():
+    half = RelConDistance(
+        dim=8, kernel=5, bottleneck=2, max_epochs=2, device="cpu", random_state=0, precision="bfloat16"
+    )
+    full = RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=2, device="cpu", random_state=0)
+    losses = [d.fit(X).history_[-1]["train_loss"] for d in (half, full)]
+    assert abs(losses[0] / losses[1] - 1) < 0.05
+
+
+def test_threads_do_not_disturb_one_another():
+    from joblib import Parallel, delayed
+
+    alone = weights(small(max_epochs=1).fit(X, groups=groups))
+    jobs = [delayed(lambda: weights(small(max_epochs=1).fit(X, groups=groups)))() for _ in range(3)]
+    for together in Parallel(n_jobs=3, backend="threading")(jobs):
+        assert_array_equal(together, alone)
 
 
 def test_a_schedule_changes_the_rate():
@@ -192,8 +241,11 @@ def test_a_schedule_changes_the_rate():
 
 
 def test_a_loss_that_is_no_number_stops_training_and_says_why():
+    encoder = small(lr=1e30)
     with pytest.raises(ValueError, match=r"loss became (nan|inf) in epoch \d.*Lower lr \(now 1e\+30\)"):
-        small(lr=1e30).fit(X, groups=groups)
+        encoder.fit(X, groups=groups)
+    with pytest.raises(NotFittedError):
+        encoder.transform(X)
 
 
 def test_no_epochs_is_an_untrained_net_at_once():
@@ -224,15 +276,14 @@ def test_a_gpu_gives_nearly_what_the_cpu_gives():
 # ---------------------------------------------------------------------------------- stopped and taken up again
 
 
-class StopAt(Callback):
-    """A person's Ctrl-C, or anything that ends a run in the middle of an epoch."""
+class Stop(Callback):
+    """A person's Ctrl-C in the middle of the epoch that `at` names."""
 
-    def __init__(self, epoch, error=KeyboardInterrupt):
-        self.epoch, self.error = epoch, error
+    at = None
 
     def on_batch_end(self, net, training, **kwargs):
-        if len(net.history) == self.epoch and len(net.history[-1]["batches"]) == 2:
-            raise self.error
+        if len(net.history) == Stop.at and len(net.history[-1]["batches"]) == 2:
+            raise KeyboardInterrupt
 
 
 CALLBACKS = {
@@ -247,11 +298,16 @@ CALLBACKS = {
 
 @pytest.mark.parametrize("at", [1, 3])
 @pytest.mark.parametrize("callbacks", CALLBACKS.values(), ids=CALLBACKS)
-def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(tmp_path, callbacks, at):
+def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(tmp_path, callbacks, at, monkeypatch):
     whole = small(callbacks=callbacks).fit(X, groups=groups)
-    again = small(callbacks=[*callbacks, StopAt(at)], checkpoint_dir=tmp_path)
+    callbacks = [*callbacks, Stop()]
+    monkeypatch.setattr(Stop, "at", at)
+    stopped = small(callbacks=callbacks, checkpoint_dir=tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        again.fit(X, groups=groups)
+        stopped.fit(X, groups=groups)
+    with pytest.raises(NotFittedError):
+        stopped.transform(X)
+    monkeypatch.setattr(Stop, "at", None)
     again = small(callbacks=callbacks, checkpoint_dir=tmp_path).fit(X, groups=groups)
     assert_array_equal(weights(again), weights(whole))
     assert [h["train_loss"] for h in again.history_] == [h["train_loss"] for h in whole.history_]
@@ -286,7 +342,7 @@ def test_a_run_killed_at_any_moment_is_taken_up_in_a_new_process(tmp_path):
         process.communicate()
     subprocess.run(run, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
     seed = json.loads((tmp_path / "state" / "run.json").read_text())["seed"]
-    assert not [f for f in (tmp_path / "state").iterdir() if f.name.startswith(".checkpoint")][1:]
+    assert not [f for f in (tmp_path / "state").iterdir() if f.name.startswith(".")]
     distance = RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=6)
     generator = FixedSeed(seed)
     whole = RelConEncoder(4, (1,), (3,), distance=distance, mates=3, max_epochs=12, batch_size=8, device="cpu")
@@ -311,8 +367,23 @@ def test_other_data_or_parameters_are_not_taken_up(tmp_path):
         small(checkpoint_dir=tmp_path, max_epochs=1).fit(X + 0.5, groups=groups)
     with pytest.raises(ValueError, match="other data or parameters"):
         small(checkpoint_dir=tmp_path, max_epochs=1, temperature=0.2).fit(X, groups=groups)
+    with pytest.raises(ValueError, match="other data or parameters"):
+        small(checkpoint_dir=tmp_path, max_epochs=1, callbacks=CALLBACKS["a schedule"]).fit(X, groups=groups)
     longer = small(checkpoint_dir=tmp_path, max_epochs=2).fit(X, groups=groups)
     assert len(longer.history_) == 2
+
+
+def test_another_fitted_distance_is_not_taken_up_and_none_is_changed(tmp_path):
+    one, two = (
+        RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=1, device="cpu", random_state=s) for s in (0, 1)
+    )
+    one.fit(X), two.fit(X)
+    before = two.pairwise(X[:4])
+    small(distance=one, checkpoint_dir=tmp_path, max_epochs=1).fit(X, groups=groups)
+    with pytest.raises(ValueError, match="other data or parameters"):
+        small(distance=two, checkpoint_dir=tmp_path, max_epochs=2).fit(X, groups=groups)
+    assert_array_equal(two.pairwise(X[:4]), before)
+    assert all(p.requires_grad for p in one.net_.parameters())
 
 
 def test_damaged_state_is_an_error_that_names_the_file(tmp_path):

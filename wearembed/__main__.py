@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from . import __version__, datasets, from_pretrained
+from . import Encoder, __version__, datasets
 from .recordings import cut, read_recording
 
 DEFAULT = "wearembed/relcon-synthetic"
@@ -20,7 +21,7 @@ TABLES = (".parquet", ".csv")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code is 0 if all went well, 1 if a file could not be done, 2 if the call was wrong."""
+    """Run a command; the exit code is 0 if all went well, 1 if anything did not, 2 if the call could not be read."""
     args = parser().parse_args(argv)
     try:
         return args.run(args)
@@ -76,13 +77,16 @@ def embed(args: argparse.Namespace) -> int:
         raise ValueError(f"-o names a table to write, ending in {' or '.join(TABLES)}; got {args.out}.")
     if not args.out.absolute().parent.is_dir():
         raise ValueError(f"-o: the folder {args.out.absolute().parent} does not exist. Make it first.")
-    encoder = from_pretrained(args.weights, device=args.device)
+    if args.out.resolve() in {Path(file).resolve() for file in args.files}:
+        raise ValueError(f"-o {args.out} is one of the recordings, which it would replace. Name another file.")
+    participants = participants_of(args)
+    encoder = Encoder.from_pretrained(args.weights, device=args.device)
     tables, failed, left_out = [], {}, 0
     bar = tqdm(args.files, unit="file", disable=args.quiet)
     for file in bar:
         bar.set_postfix_str(Path(file).name)
         try:
-            table = embed_file(file, encoder, args)
+            table = embed_file(file, participants.get(file), encoder, args)
         except (ValueError, OSError, ImportError, TypeError) as error:
             if args.debug:
                 traceback.print_exc()
@@ -96,11 +100,25 @@ def embed(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def embed_file(file: str, encoder, args: argparse.Namespace) -> pd.DataFrame:
+def participants_of(args: argparse.Namespace) -> dict[str, str]:
+    """Who each file is of, where the file's name alone would make one person of two: PERSON/wrist.cwa."""
+    stems = Counter(Path(file).stem for file in args.files)
+    if args.participant is not None:
+        return dict.fromkeys(args.files, args.participant)
+    if len({Path(file).resolve() for file in args.files}) < len(args.files):
+        raise ValueError("a recording is named twice. Name each once.")
+    paths = {file: Path(file).resolve().with_suffix("") for file in args.files if stems[Path(file).stem] > 1}
+    depth = 2
+    while len({path.parts[-depth:] for path in paths.values()}) < len(paths) and depth < 99:
+        depth += 1
+    return {file: "/".join(path.parts[-depth:]) for file, path in paths.items()}
+
+
+def embed_file(file: str, participant: str | None, encoder, args: argparse.Namespace) -> pd.DataFrame:
     """Windows of one file with their embeddings."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        recording = read_recording(file, participant=args.participant, sfreq=args.sfreq, units=args.units)
+        recording = read_recording(file, participant=participant, sfreq=args.sfreq, units=args.units)
     for warning in told:
         tqdm.write(f"warning: {warning.message}", file=sys.stderr)
     contract = encoder.contract_

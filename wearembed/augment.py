@@ -135,6 +135,9 @@ class Augment:
     def __init__(self, changes: Sequence[tuple[Change, float]]):
         self.changes = list(changes)
 
+    def __repr__(self) -> str:
+        return f"Augment({self.changes})"
+
     def __call__(self, x: Tensor) -> Tensor:
         for change, probability in self.changes:
             x = on_rows(change, x, torch.rand(len(x), device=x.device) < probability)
@@ -155,6 +158,9 @@ class SomeOf:
     def __init__(self, changes: Sequence[Change], n: int = 2):
         self.changes = list(changes)
         self.n = min(n, len(self.changes))
+
+    def __repr__(self) -> str:
+        return f"SomeOf({self.changes}, n={self.n})"
 
     def __call__(self, x: Tensor) -> Tensor:
         drawn = torch.rand(len(x), len(self.changes), device=x.device).argsort(1)[:, : self.n]  # (B, n)

@@ -51,7 +51,7 @@ def save(folder, config: dict[str, Any], tensors: dict[str, Tensor], reference: 
         Gets ``format``, ``library_name`` and the hashes of the tensor files; the card is made from it.
     tensors, reference : dict of str to Tensor
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder).expanduser().resolve()
     if folder.exists():
         foreign = sorted(set(os.listdir(folder)) - set(FILES)) if folder.is_dir() else [folder.name]
         if foreign:
@@ -62,7 +62,7 @@ def save(folder, config: dict[str, Any], tensors: dict[str, Tensor], reference: 
     content = {"model.safetensors": to_bytes(tensors), "reference.safetensors": to_bytes(reference)}
     hashes = {f"{Path(name).stem}_sha256": sha256(data) for name, data in content.items()}
     config = {"library_name": "wearembed", "format": FORMAT, **config, **hashes}
-    content["config.json"] = (json.dumps(config, indent=1) + "\n").encode()
+    content["config.json"] = (json.dumps(config, indent=1, default=lambda value: value.item()) + "\n").encode()
     content["README.md"] = card(config).encode()
     scratch = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -70,14 +70,13 @@ def save(folder, config: dict[str, Any], tensors: dict[str, Tensor], reference: 
     try:
         for name, data in content.items():
             write(scratch / name, data)
-        old = aside(folder)
-        shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
-            os.rename(folder, old)
+            shutil.rmtree(aside(folder), ignore_errors=True)
+            os.rename(folder, aside(folder))
         os.rename(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(aside(folder), ignore_errors=True)
     return folder
 
 
@@ -119,12 +118,19 @@ def find(source, *, revision=None, token=None, cache_dir=None, local_files_only=
     return fetch(name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
 
 
-def fetch(name: str, **where) -> Path:
+def fetch(name: str, *, local_files_only: bool = False, **where) -> Path:
+    """A repository of the hub in its cache; it calls out only if it is not there yet."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(FILES), **where))
+        cached = Path(snapshot_download(name, allow_patterns=list(FILES), local_files_only=True, **where))
+        if all((cached / file).exists() for file in FILES):
+            return cached
+    except (LocalEntryNotFoundError, OSError, ValueError):
+        pass  # not cached: ask, unless that is forbidden
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(FILES), local_files_only=local_files_only, **where))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         raise FileNotFoundError(
             f"{name!r} is not a folder here, not bundled ({', '.join(bundled()) or 'none'}), and could not be had from "
@@ -190,7 +196,7 @@ def card(config: dict[str, Any]) -> str:
         else "Pretrained weights."
     )
     rows = "\n".join(f"| {key} | {value} |" for key, value in training.items() if value not in (None, "", []))
-    params = "\n".join(f"| {key} | {value} |" for key, value in config["params"].items())
+    params = "\n".join(f"| {key} | {value} |" for key, value in told_params(config).items())
     return f"""---
 {chr(10).join(f"{key}: {json.dumps(value)}" for key, value in header.items())}
 ---
@@ -224,6 +230,12 @@ Research on wearable recordings: features for probes, retrieval and exploration.
 for any decision about a person. Measure it on held-out participants of your own data, beside hand-made features and an
 untrained net.
 """
+
+
+def told_params(config: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of the estimator and, by ``distance__``, of the distance that it was trained with."""
+    of_distance = (config.get("distance") or {}).get("params", {})
+    return {**config["params"], **{f"distance__{key}": value for key, value in of_distance.items()}}
 
 
 def read_official(path) -> dict[str, Tensor]:

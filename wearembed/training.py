@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,14 +90,19 @@ class Anchors(Dataset):
         return mates
 
     def _blocks(self, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        size = self.n_mates + 1
+        size = min(self.n_mates + 1, max(2, batch_size // 2))
         blocks = []
-        lonely = self.sessions.size[self.rows] < 2
-        for pools, rows in ((self.sessions, self.rows[~lonely]), (self.pools, self.rows[lonely])):
-            for mates in pools.members(rows):
-                shuffled = rng.permutation(mates)
-                n_blocks = max(1, round(len(shuffled) / size))  # none is left with a single window
-                blocks += np.array_split(shuffled, n_blocks)
+        for rows in self.pools.members(self.rows):  # of one participant
+            alone = self.sessions.size[rows] < 2
+            pools = [*self.sessions.members(rows[~alone])]
+            if alone.sum() > 1 or not pools:
+                pools.append(rows[alone])
+            elif alone.any():  # a single window joins others of its participant
+                pools[0] = np.concatenate([pools[0], rows[alone]])
+            for mates in pools:
+                if len(mates):
+                    n_blocks = max(1, min(-(-len(mates) // size), len(mates) // 2))  # none with a single window
+                    blocks += np.array_split(rng.permutation(mates), n_blocks)
         per_batch = max(2, batch_size // size)
         order = rng.permutation(len(blocks))
         for some in np.array_split(order, -(-len(order) // per_batch)):
@@ -206,7 +212,7 @@ class Resume(Callback):
         net.optimizer_.load_state_dict(state["optimizer"])  # last: a schedule changes rates when it is made
         torch.set_rng_state(state["rng"])
         if net.device.startswith("cuda") and state["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(state["cuda_rng"])
+            torch.cuda.set_rng_state(state["cuda_rng"], net.device)
         net.max_epochs = max(0, net.max_epochs - len(net.history))
 
     def on_epoch_end(self, net, **kwargs):
@@ -217,11 +223,14 @@ class Resume(Callback):
             "history": json.dumps(net.history.to_list(), default=float),
             "callbacks": {name: remember(callback) for name, callback in net.callbacks_ if callback is not self},
             "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state() if net.device.startswith("cuda") else None,
+            "cuda_rng": torch.cuda.get_rng_state(net.device) if net.device.startswith("cuda") else None,
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        hub.write(self.file, buffer.getvalue())
+        try:
+            hub.write(self.file, buffer.getvalue())
+        except KeyboardInterrupt as stop:  # a person's, and not an early stop
+            raise Stopped from stop
 
 
 def remember(callback) -> dict:
@@ -263,6 +272,8 @@ def run_seed(folder: Path | None, identity: str, draw: Callable[[], int]) -> int
     if folder is None:
         return draw()
     file = Path(folder) / "run.json"
+    for scratch in Path(folder).glob(".checkpoint.pt.*"):  # a run was killed while it wrote
+        scratch.unlink(missing_ok=True)
     if file.exists():
         try:
             run = json.loads(file.read_text())
@@ -329,14 +340,17 @@ def train(
 
 
 def plain(value):
-    """numpy's numbers as Python's own."""
+    """Numpy's numbers as Python's own."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+one_at_a_time = threading.RLock()  # torch's generator is one for all threads
 
 
 @contextmanager
 def seeded(seed: int):
     """Draws of torch inside follow from `seed`; outside they go on as if nothing had been drawn."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with one_at_a_time, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
 

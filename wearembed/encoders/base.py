@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ class Trainable(Pretrained):
     """A net that is trained through skorch; a subclass says what it is made of by `_make_net` and `_make_objective`."""
 
     _moves = False  # whether the input is acceleration, whatever else it says
+    sampler = "mates"
 
     def __init__(
         self,
@@ -122,49 +124,66 @@ class Trainable(Pretrained):
         identity = "" if folder is None else self._identity(X, groups, session)
         seed = run_seed(folder, identity, lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         self.history_ = []
-        with seeded(seed):
-            if self.weights is None:
-                self.architecture_ = {key: getattr(self, key) for key in self._architecture}
-                self.net_ = self._make_net(X.shape[1])
-            if self.max_epochs:
-                objective = self._make_objective(X, seed)
-                anchors, valid = self._anchors(objective, X, groups, session, seed)
-                if self.compile:
-                    self.net_.compile()
-                self.history_ = train(
-                    objective,
-                    anchors,
-                    valid=valid,
-                    max_epochs=self.max_epochs,
-                    batch_size=self.batch_size,
-                    lr=self.lr,
-                    device=find_device(self.device),
-                    precision=self.precision,
-                    num_workers=self.num_workers,
-                    callbacks=clone(list(self.callbacks or []), safe=False),
-                    checkpoint=folder and folder / "checkpoint.pt",
-                    identity=identity,
-                    seed=seed,
-                    verbose=self.verbose,
-                )
+        try:
+            with seeded(seed):
+                if self.weights is None:
+                    self.architecture_ = {key: getattr(self, key) for key in self._architecture}
+                    self.net_ = self._make_net(X.shape[1])
+                if self.max_epochs:
+                    self.history_ = self._learn(X, groups, session, seed, folder, identity)
+        except BaseException:
+            self.__dict__.pop("net_", None)  # half-trained is not fitted
+            raise
         self.net_.requires_grad_(True).eval()
         self.training_ = self._training(X, groups, seed)
 
-    def _anchors(self, objective, X, groups, session, seed) -> tuple[Anchors, Anchors | None]:
-        """Windows to train on, and those of held-out participants (windows, where there is one participant)."""
-        units = np.arange(len(X)) if groups is None or len(np.unique(groups)) < 2 else groups
-        names = np.unique(units)
-        n_out = min(round(self.validation_fraction * len(names)), len(names) - 1)
-        out = np.isin(units, np.random.default_rng(seed).choice(names, n_out, replace=False))
-
-        def some(rows) -> Anchors:
-            own, stretch = (labels if labels is None else labels[rows] for labels in (groups, session))
-            return Anchors(X[rows], own, stretch, objective.n_mates, getattr(self, "sampler", "mates"))
-
-        anchors = some(~out) if n_out else some(slice(None))
+    def _learn(self, X, groups, session, seed, folder, identity) -> list[dict]:
+        """Split, make the objective on what is to be learnt from, and train it."""
+        out, valid = self._held_out(len(X), groups, seed), None
+        kept = X, groups, session
+        if out.any():
+            X, groups, session = (a if a is None else a[~out] for a in kept)
+        objective: Any = self._make_objective(X, groups, session, seed)
+        anchors = Anchors(X, groups, session, objective.n_mates, self.sampler)
         self._check_anchors(anchors)
-        valid = some(out) if n_out else None
-        return anchors, valid if valid is not None and len(valid) else None
+        if out.any():
+            X, groups, session = (a if a is None else a[out] for a in kept)
+            valid = self._validation(Anchors(X, groups, session, objective.n_mates, self.sampler))
+        if self.compile:
+            self.net_.compile()
+        return train(
+            objective,
+            anchors,
+            valid=valid,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            device=find_device(self.device),
+            precision=self.precision,
+            num_workers=self.num_workers,
+            callbacks=clone(list(self.callbacks or []), safe=False),
+            checkpoint=folder and folder / "checkpoint.pt",
+            identity=f"{identity} {fingerprint(objective)}",
+            seed=seed,
+            verbose=self.verbose,
+        )
+
+    def _held_out(self, n_windows: int, groups, seed: int) -> np.ndarray:
+        """Windows whose loss is only watched: those of some participants (some windows, where there is one)."""
+        if not self.validation_fraction:
+            return np.zeros(n_windows, dtype=bool)
+        units = np.arange(n_windows) if groups is None or len(np.unique(groups)) < 2 else groups
+        names = np.unique(units)
+        n_out = min(max(1, round(self.validation_fraction * len(names))), len(names) - 1)
+        return np.isin(units, np.random.default_rng(seed).choice(names, n_out, replace=False))
+
+    def _validation(self, anchors: Anchors) -> Anchors:
+        if not len(anchors):
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} holds out participants with a single window each, "
+                f"which have no mates. Hold out more, or gather more windows of a participant."
+            )
+        return anchors
 
     def _check_anchors(self, anchors: Anchors):
         name = type(self).__name__
@@ -183,10 +202,10 @@ class Trainable(Pretrained):
 
     def _training(self, X, groups, seed) -> dict:
         """What the card tells of training."""
-        before = {k: v for k, v in getattr(self, "training_", {}).items() if k in ("data", "synthetic", "license")}
-        began = {"began_from": str(self.weights)} if self.weights is not None else {}
+        began = {}
+        if self.weights is not None:  # the data since may be anybody's, so nothing else of the old card holds
+            began = {"began_from": str(self.weights), "data": self.training_.get("data", [])}
         return {
-            **(before if began else {}),
             **began,
             "n_windows": len(X),
             "n_participants": None if groups is None else len(np.unique(groups)),
@@ -201,6 +220,7 @@ class Trainable(Pretrained):
         """Tells one run of training from another: its data and the parameters that change its result."""
         free = {"max_epochs", "verbose", "device", "num_workers", "callbacks", "checkpoint_dir"}
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in free}
+        params["callbacks"] = [(type(c).__name__, c.get_params()) for c in self.callbacks or []]
         told = re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(params.items())))
         data = [zlib.crc32(np.ascontiguousarray(X).data)]
         data += [zlib.crc32(repr(labels.tolist()).encode()) for labels in (groups, session) if labels is not None]
@@ -222,6 +242,12 @@ class Trainable(Pretrained):
         self._check_choice("precision", PRECISIONS)
         if self._moves and not is_acceleration(self.units):
             raise ValueError(f"units of {type(self).__name__} is one of g, m/s^2, mg; got {self.units!r}.")
+        watched = [str(getattr(callback, "monitor", "")) for callback in self.callbacks or []]
+        if not self.validation_fraction and any("valid_loss" in name for name in watched):
+            raise ValueError(
+                "A callback monitors valid_loss, and nothing is held out. Set validation_fraction, or let it monitor "
+                "train_loss."
+            )
         if self.weights is None and not self.max_epochs:
             warnings.warn(
                 f"{type(self).__name__} has max_epochs=0 and no weights: the net stays untrained.", stacklevel=3
@@ -260,13 +286,21 @@ class Trainable(Pretrained):
     def _make_net(self, n_channels: int) -> nn.Module:
         raise NotImplementedError
 
-    def _make_objective(self, X: np.ndarray, seed: int) -> nn.Module:
+    def _make_objective(self, X: np.ndarray, groups, session, seed: int) -> nn.Module:
         raise NotImplementedError
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
         return tags
+
+
+def fingerprint(module: nn.Module) -> int:
+    """Tells weights apart, those of frozen parts too."""
+    total = 0
+    for name, tensor in module.state_dict().items():
+        total = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), zlib.crc32(name.encode(), total))
+    return total
 
 
 class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
@@ -280,7 +314,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
     objective : callable
         Called with the net, gives a module that owns it, has ``n_mates`` and maps a batch to a scalar loss.
     weights : str, default=None
-        Folder, bundled name or hub repository to load from. With ``max_epochs=0`` the encoder is frozen.
+        Folder, bundled name or hub repository to load from; its net holds. With ``max_epochs=0`` the encoder is frozen.
     revision : str, default=None
         Of the weights on the hub.
     max_epochs : int, default=20
@@ -406,6 +440,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
 
     @property
     def _n_features_out(self) -> int:
+        self._ready()
         return self.net_.dim
 
     def _output(self) -> str:
@@ -414,7 +449,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
     def _make_net(self, n_channels):
         return self.net(n_channels)
 
-    def _make_objective(self, X, seed):
+    def _make_objective(self, X, groups, session, seed):
         if self.objective is None:
             raise ValueError(
                 "Encoder needs an objective: a callable from the net to a module that maps a batch to a loss, such as "

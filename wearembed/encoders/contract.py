@@ -52,7 +52,7 @@ class Contract:
             )
         X = to_units(name, X, units, self.units)
         if sfreq != self.sfreq:
-            X = signals.resample(X, sfreq, self.sfreq)[..., : self.n_times]
+            X = signals.sample_at(X, np.arange(self.n_times) * (sfreq / self.sfreq), band=min(1.0, self.sfreq / sfreq))
         return np.ascontiguousarray(X, dtype=np.float32)
 
 

@@ -70,12 +70,18 @@ class Pretrained(BaseEstimator):
         ValueError
             What is there is damaged, of another class, or no checkpoint.
         """
+        if Path(source).expanduser().is_file():
+            return cls(weights=str(Path(source).expanduser().resolve()), max_epochs=0, **params)._load()
         where = {"revision": revision, "local_files_only": local_files_only, "token": token, "cache_dir": cache_dir}
         checkpoint = hub.load(source, **where)
         estimator = named(checkpoint, cls)(max_epochs=0)
         estimator._set_stored(checkpoint.config, checkpoint.folder)
-        weights = checkpoint.folder if cache_dir is not None else source  # a clone knows nothing of another cache
-        estimator.set_params(weights=str(weights), revision=revision, **params)
+        here = cache_dir is not None or Path(source).expanduser().exists()  # a clone may run elsewhere
+        estimator.set_params(weights=str(checkpoint.folder.resolve() if here else source), revision=revision, **params)
+        try:
+            estimator._check_parameters()
+        except TypeError as error:
+            raise ValueError(f"{checkpoint.folder / 'config.json'} is damaged: {error}. Get it anew.") from error
         return estimator._take(checkpoint)
 
     def save_pretrained(
@@ -88,12 +94,13 @@ class Pretrained(BaseEstimator):
         folder : path
             New, empty, or with an older checkpoint, which stays whole until the new one is.
         data : sequence of str, default=()
-            Names of the data sets that the weights were trained on.
+            Names of the data sets that the weights were trained on, besides those of the weights that training began
+            from.
         license : str, default=None
             Of the weights, by its SPDX name.
         synthetic : bool, default=None
-            Whether all of the data were simulated; stands in the card's first line and in ``repr``. None: as the
-            weights that training began from.
+            Whether all of the data were simulated; stands in the card's first line and in ``repr``. None: as in the
+            checkpoint that it was loaded from, if it was not trained since; else False.
         description : str, default=""
             A sentence for the card, such as the command that trained the weights.
         dtype : {"float32", "bfloat16"}, default="float32"
@@ -112,7 +119,8 @@ class Pretrained(BaseEstimator):
         windows = reference_windows(self.contract_)
         reference = {"windows": torch.from_numpy(windows), "output": torch.from_numpy(twin._replay(windows))}
         training = {**getattr(self, "training_", {})}
-        said = {"data": list(data), "license": license, "synthetic": synthetic, "description": description}
+        data = [*training.get("data", []), *(name for name in data if name not in training.get("data", []))]
+        said = {"data": data, "license": license, "synthetic": synthetic, "description": description}
         training |= {key: value for key, value in said.items() if value not in (None, "", [])}
         hub.save(folder, {**self._config(), "training": training}, tensors, reference)
         return self
@@ -136,14 +144,15 @@ class Pretrained(BaseEstimator):
             )
         checkpoint = self._read()
         self._ready()
+        twin = copy.copy(self).set_params(precision="float32")
         if not checkpoint.reference:
             raise ValueError(f"{self.weights} stores no reference to verify by; save_pretrained writes one.")
         expected = checkpoint.reference["output"].numpy()
-        got = self._replay(checkpoint.reference["windows"].numpy())
+        got = twin._replay(checkpoint.reference["windows"].numpy())
         if got.shape != expected.shape or not np.allclose(got, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
             raise ValueError(
-                f"{type(self).__name__} does not give the reference stored at {self.weights}: its weights were "
-                f"changed, by training or by hand, or this build of torch computes something else."
+                f"{type(self).__name__} does not give the reference stored at {self.weights}: its weights or "
+                f"its attention were changed, by training or by hand, or this build of torch computes something else."
             )
         return True
 
@@ -225,14 +234,12 @@ class Pretrained(BaseEstimator):
         agreed = {}
         for key in self._architecture:
             own = frozen(getattr(self, key))
-            value = frozen(config["params"].get(key, own))
+            value = own if key in self._adjustable else frozen(config["params"].get(key, own))
             if own not in (value, defaults[key].default):
-                if key not in self._adjustable:
-                    raise ValueError(
-                        f"{key}={own!r} does not fit the weights of {self.weights}, which have {key}={value!r}. Leave "
-                        f"{key} out, or train without weights."
-                    )
-                value = own
+                raise ValueError(
+                    f"{key}={own!r} does not fit the weights of {self.weights}, which have {key}={value!r}. "
+                    f"Leave {key} out, or train without weights."
+                )
             agreed[key] = value
         return agreed
 
@@ -265,7 +272,7 @@ class Pretrained(BaseEstimator):
         return {
             "wearembed_version": __version__,
             "estimator_class": type(self).__name__,
-            "params": json.loads(json.dumps(params)),
+            "params": json.loads(json.dumps(params, default=lambda value: value.item())),  # numpy's numbers
             "contract": self.contract_.to_dict(),
             "output": self._output(),
         }
@@ -313,7 +320,7 @@ def from_pretrained(source, **where):
 def named(checkpoint: hub.Checkpoint, base: type) -> type:
     """The class that a checkpoint names, out of those that exist and fit `base`; nothing is imported by name."""
     name = checkpoint.config.get("estimator_class")
-    classes = {c.__name__: c for c in family(Pretrained) if "_make_net" in dir(c)}
+    classes = {c.__name__: c for c in family(Pretrained) if getattr(c, "_architecture", ())}
     if name not in classes:
         raise ValueError(f"{checkpoint.folder} holds a {name!r}, which this version of wearembed does not have.")
     if not issubclass(classes[name], base):
@@ -334,11 +341,14 @@ def read_contract(config, folder: Path) -> Contract:
     try:
         contract = Contract(**config["contract"])
         whole = (contract.n_channels, contract.n_times)
-        sound = all(isinstance(n, int) and n > 0 for n in whole) and contract.sfreq > 0
-        if not sound or not isinstance(config["params"], dict):
-            raise ValueError("its numbers make no sense")
+        sound = all(type(n) is int and n > 0 for n in whole) and 0 < contract.sfreq < np.inf
+        parts = [config["params"], config.get("training", {})]
+        if not sound or not isinstance(contract.units, str) or not all(isinstance(part, dict) for part in parts):
+            raise ValueError("their values make no sense")
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder / 'config.json'} is damaged: contract or params: {error}. Get it anew.") from error
+        raise ValueError(
+            f"{folder / 'config.json'} is damaged: contract, params or training: {error}. Get it anew."
+        ) from error
     return contract
 
 

@@ -1,5 +1,6 @@
 """RelCon: the learned distance, and the encoder that learns to rank by it."""
 
+import copy
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..objectives import MotifReconstruction, RelativeContrast
 from ..training import SAMPLERS, find_device
 from .base import Encoder, Trainable
 from .contract import read_windows
+from .official import official_checkpoint, official_distance, official_encoder
 
 ATTENTION = ("sparsemax", "softmax")
 
@@ -170,7 +172,7 @@ validation_fraction, random_state, verbose, sfreq, units
     def _make_net(self, n_channels):
         return CrossAttention(n_channels, **{key: getattr(self, key) for key in self._architecture})
 
-    def _make_objective(self, X, seed):
+    def _make_objective(self, X, groups, session, seed):
         return MotifReconstruction(self.net_, SomeOf(relcon_changes(X.shape[1], self.time_warp)))
 
     def _check_parameters(self):
@@ -222,7 +224,8 @@ class RelConEncoder(Encoder):
         Residual blocks of each stage and the samples that their convolutions span (official code).
     distance : RelConDistance or str, default=None
         What ranks the candidates: a fitted distance, one to be fitted on `X` first, or where the weights of one are.
-        None fits one with default parameters.
+        None fits one with default parameters. ``clone``, and so a search, forgets that an object was fitted, and fits
+        it anew in each fold; a distance that is named by its weights stays as it is.
     mates : int, default=20
         Windows of the same participant (and session) that each anchor is compared with, besides the other anchors of
         the batch (official code). Where there are fewer, each is drawn, some repeatedly; a window alone in its session
@@ -231,8 +234,8 @@ class RelConEncoder(Encoder):
         Of the loss (official code).
     sampler : {"mates", "participants"}, default="mates"
         ``"mates"`` draws them for each anchor (paper). ``"participants"`` fills batches with blocks of up to ``mates +
-        1`` windows of one participant, in which each window is anchor and candidate at once: many times as many
-        comparisons a second, but fewer participants a batch.
+        1`` windows of one participant, in which each window is anchor and candidate at once: as many
+        comparisons for a fraction of the embeddings, but fewer participants a batch.
     weights : str, default=None
         Folder, bundled name or hub repository to load from. With ``max_epochs=0`` the encoder is frozen.
     revision : str, default=None
@@ -357,11 +360,12 @@ class RelConEncoder(Encoder):
     def _make_net(self, n_channels):
         return ResNet1d(n_channels, self.width, self.blocks, self.kernels)
 
-    def _make_objective(self, X, seed):
-        self.distance_ = self._fit_distance(X, seed)
-        return RelativeContrast(self.net_, self.distance_.net_, self.mates, self.temperature)
+    def _make_objective(self, X, groups, session, seed):
+        self.distance_ = self._fit_distance(X, groups, session, seed)
+        own = copy.deepcopy(self.distance_.net_)  # training freezes it, and one that was passed stays as it is
+        return RelativeContrast(self.net_, own, self.mates, self.temperature)
 
-    def _fit_distance(self, X: np.ndarray, seed: int) -> RelConDistance:
+    def _fit_distance(self, X: np.ndarray, groups, session, seed: int) -> RelConDistance:
         """The distance that was given, fitted where it is not."""
         contract, distance = self.contract_, self.distance
         if distance is None:
@@ -382,7 +386,7 @@ class RelConEncoder(Encoder):
                 distance.set_params(random_state=seed)
             if distance.checkpoint_dir is None and self.checkpoint_dir is not None:
                 distance.set_params(checkpoint_dir=Path(self.checkpoint_dir) / "distance")
-            distance.fit(X)
+            distance.fit(X, groups=groups, session=session)
         theirs = distance.contract_
         if (theirs.n_channels, theirs.sfreq, theirs.units) != (contract.n_channels, contract.sfreq, contract.units):
             raise ValueError(
@@ -395,6 +399,10 @@ class RelConEncoder(Encoder):
     def _check_parameters(self):
         super()._check_parameters()
         self._check_number("width", Integral, 1)
+        for name in ("blocks", "kernels"):
+            value = getattr(self, name)
+            if not isinstance(value, (tuple, list)) or not all(isinstance(n, Integral) and int(n) > 0 for n in value):
+                raise ValueError(f"{name} of RelConEncoder has a whole number above 0 for each stage; got {value!r}.")
         self._check_number("mates", Integral, 1)
         self._check_number("temperature", Real, 0, above=True)
         self._check_choice("sampler", SAMPLERS)
@@ -430,85 +438,10 @@ class RelConEncoder(Encoder):
         Returns
         -------
         RelConEncoder
-            ``RelConEncoder(weights=path, max_epochs=0, ...)``, loaded. It brings no distance: to train on, name one.
+            ``RelConEncoder(weights=path, max_epochs=0, ...)``, loaded. It brings no distance: to train on, name one, or
+            one is fitted.
         """
         return cls(weights=str(path), max_epochs=0, **official_encoder(hub.read_official(path))[0], **params)._load()
 
     def _official(self, file):
         return official_checkpoint(self, file, *official_encoder(hub.read_official(file)))
-
-
-# ------------------------------------------------------------------------- checkpoints of the official code
-
-
-def official_encoder(net: dict[str, torch.Tensor]) -> tuple[dict, int, dict[str, torch.Tensor]]:
-    """Architecture, channels and renamed tensors of an encoder's state; blocks are numbered through from 0."""
-    parts = {
-        **{"first_block_conv": "conv", "first_block_bn": "norm", "basicblock_list": "blocks"},
-        **{"bn1": "norm1", "bn2": "norm2", "projection_conv": "project"},
-    }
-    tensors = renamed(net, parts)
-    first = needed(tensors, "net.conv.weight", "an encoder")
-    convs: list[torch.Size] = []
-    while (key := f"net.blocks.{len(convs)}.conv1.weight") in tensors:
-        convs.append(tensors[key].shape)
-    widths = [n_out for n_out, _, _ in convs]
-    stages = sorted(set(widths))
-    shape = {
-        "width": first.shape[0],
-        "blocks": tuple(widths.count(n) for n in stages),
-        "kernels": tuple(convs[widths.index(n)][2] for n in stages),
-    }
-    return shape, first.shape[1], tensors
-
-
-def official_distance(net: dict[str, torch.Tensor]) -> tuple[dict, int, dict[str, torch.Tensor]]:
-    """Architecture, channels and renamed tensors of a distance's state."""
-    parts = {
-        **{"revin.affine_weight": "scale", "revin.affine_bias": "shift", "out_proj": "out", "bottle": "reduce"},
-        **{
-            "q_func": "query",
-            "k_func": "key",
-            "v_func": "value",
-            "layer0.dilated_conv": "first",
-            "dilated_conv": "conv",
-        },
-    }
-    tensors = renamed(net, parts)
-    first = needed(tensors, "net.query.first.weight", "a distance")
-    n_dilated = 0
-    while f"net.query.layers.{n_dilated}.reduce.weight" in tensors:
-        n_dilated += 1
-    reduce = tensors["net.query.layers.0.reduce.weight"] if n_dilated else first
-    shape = {"dim": first.shape[0], "kernel": first.shape[2], "n_dilated": n_dilated, "bottleneck": reduce.shape[0]}
-    return shape, first.shape[1], tensors
-
-
-def renamed(net: dict[str, torch.Tensor], parts: dict[str, str]) -> dict[str, torch.Tensor]:
-    tensors = {}
-    for key, tensor in net.items():
-        for theirs, ours in parts.items():
-            key = key.replace(theirs, ours)
-        tensors[f"net.{key}"] = tensor
-    return tensors
-
-
-def needed(tensors: dict[str, torch.Tensor], key: str, what: str) -> torch.Tensor:
-    if key not in tensors:
-        raise ValueError(
-            f"The state dict is not that of {what} of RelCon's official code: its keys begin with "
-            f"{', '.join(sorted(k.removeprefix('net.') for k in tensors)[:3])}."
-        )
-    return tensors[key]
-
-
-def official_checkpoint(estimator, file: Path, shape: dict, n_channels: int, tensors) -> hub.Checkpoint:
-    """2.56 s at 100 Hz in g, as the paper trains; the official code itself says neither rate nor units."""
-    config = {
-        "estimator_class": type(estimator).__name__,
-        "params": shape,
-        "contract": {"n_channels": n_channels, "n_times": 256, "sfreq": 100.0, "units": "g"},
-        "training": {"began_from": f"RelCon's official code, {file.name}"},
-        "model_sha256": hub.sha256(file.read_bytes()),
-    }
-    return hub.Checkpoint(file, config, tensors, {})

@@ -93,30 +93,28 @@ class CrossAttention(nn.Module):
     def distances(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """Distance of each anchor (A, C, T) to each candidate (N, C, T): (A, N), in bounded memory."""
         anchors, candidates = self.compared(anchors), self.compared(candidates)
-        columns = []
-        for some in candidates.split(CANDIDATES):
+        size, columns = pairs_at_a_time(anchors), []
+        for some in candidates.split(min(CANDIDATES, size)):
             to = self.candidates(some)
-            blocks = [
-                self.block(few, self.query.responses(few), to)
-                for few in anchors.split(max(1, pairs_at_a_time(anchors) // len(some)))
-            ]
-            columns.append(torch.cat(blocks))
+            few_at_a_time = anchors.split(max(1, size // len(some)))
+            columns.append(torch.cat([self.block(few, self.query.responses(few), to) for few in few_at_a_time]))
         return torch.cat(columns, 1) if columns else anchors.new_empty(len(anchors), 0)
 
     @torch.no_grad()
     def distances_to_own(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """Distance of each anchor (B, C, T) to candidates of its own (B, K, C, T): (B, K)."""
-        n_own = candidates.shape[1]
-        if not n_own:
+        if not candidates.shape[1]:
             return anchors.new_empty(len(anchors), 0)
         anchors, candidates = self.compared(anchors), self.compared(candidates)
-        size = max(1, pairs_at_a_time(anchors) // n_own)
-        return torch.cat(
-            [
-                self.block(few, self.query.responses(few), self.candidates(own.flatten(0, 1)), n_own)
-                for few, own in zip(anchors.split(size), candidates.split(size), strict=True)
+        size, columns = pairs_at_a_time(anchors), []
+        for own in candidates.split(size, dim=1):
+            few_at_a_time = max(1, size // own.shape[1])
+            blocks = [
+                self.block(few, self.query.responses(few), self.candidates(theirs.flatten(0, 1)), own.shape[1])
+                for few, theirs in zip(anchors.split(few_at_a_time), own.split(few_at_a_time), strict=True)
             ]
-        )
+            columns.append(torch.cat(blocks))
+        return torch.cat(columns, 1)
 
     def compared(self, x: Tensor) -> Tensor:
         """What of a window is compared: all of it, or its motion without its mean."""
@@ -243,13 +241,13 @@ def pairs_at_a_time(x: Tensor) -> int:
 class Sparsemax(torch.autograd.Function):
     """Exact without sorting: Newton's steps from below on a sum that is convex and piecewise linear in the threshold.
 
-    They end, after some five passes, when nothing more falls below the threshold (Michelot 1986); a sort takes 15 times
-    as long on a CPU (benchmarks).
+    They end when nothing more falls below the threshold (Michelot 1986). ``nox -s bench`` compares with a sort.
     """
 
     @staticmethod
     def forward(ctx, scores: Tensor) -> Tensor:
-        threshold = scores.amax(-1, keepdim=True) - 1  # never above the true one
+        scores = scores - scores.amax(-1, keepdim=True)  # so that large scores keep their digits
+        threshold = torch.full_like(scores[..., :1], -1.0)  # never above the true one
         weights, positive = torch.empty_like(scores), torch.empty_like(scores)
         n_left = torch.full_like(threshold, torch.inf)
         for _ in range(scores.shape[-1] + 1):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 
@@ -33,4 +34,6 @@ class MotifReconstruction(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         x = batch["x"]
-        return self.net(x, self.augment(x)).mean()
+        with torch.autocast(x.device.type, enabled=False):
+            changed = self.augment(x)
+        return self.net(x, changed).mean()
