@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
@@ -210,10 +211,8 @@ def test_a_fraction_above_nothing_holds_out_somebody():
 
 
 def test_a_distance_learns_in_half_precision_too():
-    half = RelConDistance(
-        dim=8, kernel=5, bottleneck=2, max_epochs=2, device="cpu", random_state=0, precision="bfloat16"
-    )
-    full = RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=2, device="cpu", random_state=0)
+    full = clone(DISTANCE).set_params(random_state=0)
+    half = clone(full).set_params(precision="bfloat16")
     losses = [d.fit(X).history_[-1]["train_loss"] for d in (half, full)]
     assert abs(losses[0] / losses[1] - 1) < 0.05
 
@@ -234,10 +233,9 @@ def test_a_schedule_changes_the_rate():
         def on_epoch_end(self, net, **kwargs):
             rates.append(net.optimizer_.param_groups[0]["lr"])
 
-    small(callbacks=[LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5), Watch()]).fit(
-        X, groups=groups
-    )
-    np.testing.assert_allclose(rates, [5e-4, 2.5e-4, 1.25e-4, 6.25e-5])
+    halving = LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
+    encoder = small(callbacks=[halving, Watch()]).fit(X, groups=groups)
+    np.testing.assert_allclose(rates, encoder.lr * 0.5 ** np.arange(1, 5))
 
 
 def test_a_loss_that_is_no_number_stops_training_and_says_why():
@@ -374,10 +372,7 @@ def test_other_data_or_parameters_are_not_taken_up(tmp_path):
 
 
 def test_another_fitted_distance_is_not_taken_up_and_none_is_changed(tmp_path):
-    one, two = (
-        RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=1, device="cpu", random_state=s) for s in (0, 1)
-    )
-    one.fit(X), two.fit(X)
+    one, two = (clone(DISTANCE).set_params(random_state=seed).fit(X) for seed in (0, 1))
     before = two.pairwise(X[:4])
     small(distance=one, checkpoint_dir=tmp_path, max_epochs=1).fit(X, groups=groups)
     with pytest.raises(ValueError, match="other data or parameters"):

@@ -211,8 +211,8 @@ class Trainable(Pretrained):
             "n_participants": None if groups is None else len(np.unique(groups)),
             "epochs": len(self.history_),
             "final_loss": float(self.history_[-1]["train_loss"]) if self.history_ else None,
-            "batch_size": self.batch_size,
-            "lr": self.lr,
+            "batch_size": int(self.batch_size),
+            "lr": float(self.lr),
             "seed": seed,
         }
 
@@ -321,7 +321,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         Passes over the anchors (our default).
     batch_size : int, default=64
         Anchors of a step.
-    lr : float, default=1e-3
+    lr : float, default=5e-4
         Of Adam (our default).
     device : str, default="auto"
         ``"auto"`` takes a GPU where there is one; else ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
@@ -376,7 +376,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         revision=None,
         max_epochs=20,
         batch_size=64,
-        lr=1e-3,
+        lr=5e-4,
         device="auto",
         precision="float32",
         compile=False,
