@@ -282,6 +282,16 @@ def test_a_hub_name_that_is_not_cached_says_what_can_be_done(tmp_path):
         RelConEncoder.from_pretrained("user/nobody", local_files_only=True, cache_dir=tmp_path)
 
 
+def test_a_hub_name_that_is_cached_needs_no_network(folder, trained, tmp_path):
+    """The tests forbid sockets, so a call would be an error."""
+    cached = tmp_path / "cache" / "models--user--motion"
+    shutil.copytree(folder, cached / "snapshots" / "a1b2c3")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("a1b2c3")
+    loaded = RelConEncoder.from_pretrained("user/motion", cache_dir=tmp_path / "cache", device="cpu")
+    assert_array_equal(clone(loaded).transform(X), trained.transform(X))
+
+
 def test_parameters_that_contradict_the_weights_are_an_error(folder):
     with pytest.raises(ValueError, match=r"width=8 does not fit the weights of .*width=4"):
         RelConEncoder(8, weights=str(folder), max_epochs=0).fit(X)

@@ -245,7 +245,7 @@ class RelConEncoder(Encoder):
     batch_size : int, default=64
         Anchors of a step (official code).
     lr : float, default=5e-4
-        Of Adam (our default). The official code's 1e-6 hardly moves a net that starts from nothing; the paper is silent.
+        Of Adam (our default). The official code's 1e-6 hardly moves a net that starts from nothing; the paper has none.
     device : str, default="auto"
         ``"auto"`` takes a GPU where there is one; else ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
