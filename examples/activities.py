@@ -79,7 +79,7 @@ def main():
     parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--encoders", nargs="+", default=[], metavar="NAME_OR_FOLDER", help="checkpoints to compare")
     parser.add_argument("--like", default=BUNDLED, help="checkpoint whose recipe the other nets take (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=3, help="of 'elsewhere' (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=2, help="of 'elsewhere' (%(default)s)")
     parser.add_argument("--at-most", type=int, default=6000, help="windows that 'elsewhere' draws (%(default)s)")
     parser.add_argument("--work", type=Path, help="where 'elsewhere' keeps its weights (beside --out)")
     parser.add_argument("--device", default="auto", help="of the encoders (%(default)s)")
