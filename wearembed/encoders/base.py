@@ -210,7 +210,7 @@ class Trainable(Pretrained):
             "n_windows": len(X),
             "n_participants": None if groups is None else len(np.unique(groups)),
             "epochs": len(self.history_),
-            "final_loss": float(self.history_[-1]["train_loss"]) if self.history_ else None,
+            "final_loss": round(self.history_[-1]["train_loss"], 4) if self.history_ else None,
             "batch_size": int(self.batch_size),
             "lr": float(self.lr),
             "seed": seed,
