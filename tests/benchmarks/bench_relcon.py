@@ -9,6 +9,7 @@ peak memory is read; ratios mean something, seconds are those of the machine.
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -55,10 +56,15 @@ def ours_loss(net, distance, batch):
     return RelativeContrast(net, distance, N_MATES)(batch)
 
 
+def bfloat16_loss(net, distance, batch):
+    with torch.autocast("cpu", torch.bfloat16):
+        return RelativeContrast(net, distance, N_MATES)(batch)
+
+
 def one_step(way):
     """Seconds, peak memory and loss of a training step: the better of two, after none to warm up for the loop."""
     net, distance, batch = made()
-    loss_of = {"loop": plain_loss, "ours": ours_loss}[way]
+    loss_of = {"loop": plain_loss, "ours": ours_loss, "bfloat16": bfloat16_loss}[way]
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     seconds, losses = [], []
     for _ in range(2):
@@ -70,23 +76,26 @@ def one_step(way):
         seconds.append(time.perf_counter() - start)
         losses.append(loss.item())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"seconds": min(seconds), "peak_gib": peak, "loss": losses[0]}
+    return {"seconds": min(seconds), "peak_gib": peak, "loss": losses[0], "threads": torch.get_num_threads()}
 
 
 def in_a_process_of_its_own(way):
-    done = subprocess.run([sys.executable, __file__, way], capture_output=True, text=True, check=True)
+    threads = {**os.environ, "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))}
+    done = subprocess.run([sys.executable, __file__, way], capture_output=True, text=True, check=True, env=threads)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_a_step_beside_the_loop(benchmark):
-    loop = in_a_process_of_its_own("loop")
+    loop, half = in_a_process_of_its_own("loop"), in_a_process_of_its_own("bfloat16")
     ours = benchmark.pedantic(in_a_process_of_its_own, args=("ours",), rounds=1)
-    print(f"\n| RelCon step, {N_ANCHORS} anchors, {N_MATES} mates, {torch.get_num_threads()} threads | s | peak GiB |")
-    print("|---|---|---|")
-    for name, row in {"loop over anchors and candidates": loop, "wearembed": ours}.items():
-        print(f"| {name} | {row['seconds']:.2f} | {row['peak_gib']:.2f} |")
-    print(f"| ratio | {loop['seconds'] / ours['seconds']:.1f} | {loop['peak_gib'] / ours['peak_gib']:.1f} |")
+    rows = {"loop over anchors and candidates": loop, "wearembed": ours, 'wearembed, precision="bfloat16"': half}
+    what = f"RelCon step, {N_ANCHORS} anchors, {N_MATES} mates, {ours['threads']} threads"
+    print(f"\n| {what} | s | peak GiB | times as fast |")
+    print("|---|---|---|---|")
+    for name, row in rows.items():
+        print(f"| {name} | {row['seconds']:.2f} | {row['peak_gib']:.2f} | {loop['seconds'] / row['seconds']:.1f} |")
     np.testing.assert_allclose(ours["loss"], loop["loss"], rtol=1e-4)
+    np.testing.assert_allclose(half["loss"], loop["loss"], rtol=1e-2)
 
 
 def test_distances_of_all_pairs(benchmark):

@@ -295,7 +295,7 @@ class RelConEncoder(Encoder):
     >>> from wearembed.datasets import make_motion
     >>> motion = make_motion(n_participants=2, n_windows=10, random_state=0)
     >>> encoder = RelConEncoder.from_pretrained("wearembed/relcon-synthetic")
-    >>> pipeline = Pipeline([("emb", encoder), ("clf", LogisticRegression())])
+    >>> pipeline = Pipeline([("emb", encoder), ("clf", LogisticRegression(max_iter=1000))])
     >>> pipeline.fit(motion.data, motion.target).predict(motion.data).shape
     (20,)
     """

@@ -75,7 +75,7 @@ class ResNet1d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-1] < SHORTEST:
             x = F.pad(x, (0, SHORTEST - x.shape[-1]), mode="replicate")
-        x = F.max_pool1d(self.norm(self.conv(x)).relu(), 3, 2)  # (B, width, about T / 4)
+        x = F.max_pool1d(self.norm(self.conv(x)).relu_(), 3, 2)  # (B, width, about T / 4)
         return self.blocks(x).mean(-1)  # (B, dim)
 
 
@@ -92,8 +92,8 @@ class Block(nn.Module):
         self.project = nn.Identity() if n_in == n_out else nn.Conv1d(n_in, n_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(self.padded(self.norm1(x).relu()))
-        return self.conv2(self.padded(self.norm2(y).relu())) + self.project(x)
+        y = self.conv1(self.padded(self.norm1(x).relu_()))  # in place: memory is half the cost on a CPU
+        return self.conv2(self.padded(self.norm2(y).relu_())).add_(self.project(x))
 
     def padded(self, x: Tensor) -> Tensor:
         """An even kernel keeps the length with one more zero on the right than on the left."""
