@@ -223,6 +223,15 @@ def test_saved_and_loaded_it_embeds_the_same_without_training(encoder, fitted, t
 
 
 @every
+def test_frozen_weights_take_a_single_window(encoder, fitted, tmp_path):
+    fitted(encoder).save_pretrained(tmp_path / "weights")
+    single = load(encoder, tmp_path / "weights").fit(X[:1]).transform(X[:1])
+    assert_array_equal(single, fitted(encoder).transform(X[:1]))
+    with pytest.raises(ValueError, match="1 sample"):
+        clone(encoder).fit(X[:1])
+
+
+@every
 def test_frozen_weights_are_held_once_a_process(encoder, fitted, tmp_path):
     fitted(encoder).save_pretrained(tmp_path / "weights")
     loaded = load(encoder, tmp_path / "weights")

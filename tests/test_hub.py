@@ -267,8 +267,9 @@ def test_folders_and_names_that_are_no_checkpoints_are_told_apart(tmp_path, monk
     with pytest.raises(FileNotFoundError, match="No checkpoint at.*Expected a folder.*wearembed/relcon-synthetic"):
         RelConEncoder.from_pretrained(tmp_path / "gone")
     (tmp_path / "file.bin").write_bytes(b"x")
-    with pytest.raises((FileNotFoundError, ValueError), match=r"file\.bin"):
-        RelConEncoder.from_pretrained(tmp_path / "file.bin")
+    for load in (RelConEncoder.from_pretrained, Encoder.from_pretrained, wearembed.from_pretrained):
+        with pytest.raises((FileNotFoundError, ValueError), match=r"file\.bin"):
+            load(tmp_path / "file.bin")
     with pytest.raises(FileNotFoundError, match="etc/passwd"):
         RelConEncoder.from_pretrained("../../etc/passwd")
     with pytest.raises(FileNotFoundError):

@@ -90,10 +90,6 @@ class Trainable(Pretrained):
         """
         self._check_parameters()
         X = read_windows(self, X, reset=True)
-        if len(X) < 2:
-            raise ValueError(
-                f"{type(self).__name__} learns from windows against each other; got 1 sample, a single one."
-            )
         groups = self._labels(groups, len(X), "groups", "the participant")
         session = self._labels(session, len(X), "session", "the stretch of time, such as the hour,")
         if self.weights is not None:
@@ -103,6 +99,10 @@ class Trainable(Pretrained):
                 return self
         else:
             X = self._new_contract(X)
+        if len(X) < 2:
+            raise ValueError(
+                f"{type(self).__name__} learns from windows against each other; got 1 sample, a single one."
+            )
         refuse_constant(type(self).__name__, X)
         self.n_channels_in_, self.n_times_in_ = X.shape[1:]
         self._train(X, groups, session)

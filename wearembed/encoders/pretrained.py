@@ -70,7 +70,7 @@ class Pretrained(BaseEstimator):
         ValueError
             What is there is damaged, of another class, or no checkpoint.
         """
-        if Path(source).expanduser().is_file():
+        if Path(source).expanduser().is_file() and cls._architecture:
             return cls(weights=str(Path(source).expanduser().resolve()), max_epochs=0, **params)._load()
         where = {"revision": revision, "local_files_only": local_files_only, "token": token, "cache_dir": cache_dir}
         checkpoint = hub.load(source, **where)
@@ -114,7 +114,7 @@ class Pretrained(BaseEstimator):
         if dtype not in DTYPES:
             raise ValueError(f"dtype is one of {', '.join(DTYPES)}; got {dtype!r}.")
         tensors = {name: stored(t, DTYPES[dtype]) for name, t in self._tensors().items()}
-        twin = copy.deepcopy(self)
+        twin = copy.deepcopy(self).set_params(precision="float32")
         twin._fill({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, folder)
         windows = reference_windows(self.contract_)
         reference = {"windows": torch.from_numpy(windows), "output": torch.from_numpy(twin._replay(windows))}
