@@ -313,8 +313,12 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(tmp_pa
     assert_array_equal(weights(finished), weights(whole))
 
 
-def test_a_run_killed_at_any_moment_is_taken_up_in_a_new_process(tmp_path):
-    """SIGKILL, three times over, at moments that a clock draws; then the same line to its end."""
+OFTEN = pytest.param(tuple(np.random.default_rng(0).uniform(0.02, 1.2, 30)), marks=pytest.mark.slow, id="30 times")
+
+
+@pytest.mark.parametrize("moments", [pytest.param((0.05, 0.5, 0.9), id="3 times"), OFTEN])
+def test_a_run_killed_at_any_moment_is_taken_up_in_a_new_process(tmp_path, moments):
+    """SIGKILL at moments in seconds after the data are there; then the same line to its end."""
     script = tmp_path / "pretrain.py"
     script.write_text(
         textwrap.dedent("""
@@ -330,7 +334,7 @@ def test_a_run_killed_at_any_moment_is_taken_up_in_a_new_process(tmp_path):
         """)
     )
     run = [sys.executable, str(script), "state", "Z.npy"]
-    for wait in (0.05, 0.5, 0.9):
+    for wait in moments:
         process = subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.PIPE)
         process.stdout.readline()
         try:
