@@ -1,7 +1,6 @@
 """The command line: ``python -m wearembed embed FILES... -o OUT.parquet``."""
 
 import argparse
-import os
 import sys
 import traceback
 import warnings
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from . import Encoder, __version__, datasets
+from . import Encoder, __version__, datasets, hub
 from .recordings import cut, read_recording
 
 DEFAULT = "wearembed/relcon-synthetic"
@@ -122,12 +121,10 @@ def embed_file(file: str, participant: str | None, encoder, args: argparse.Names
     for warning in told:
         tqdm.write(f"warning: {warning.message}", file=sys.stderr)
     contract = encoder.contract_
-    X, index = cut(
-        recording, contract.n_times / contract.sfreq, contract.sfreq, step=args.step, min_coverage=args.min_coverage
-    )
+    X, index = cut(recording, contract.seconds, contract.sfreq, step=args.step, min_coverage=args.min_coverage)
     if not len(X):
         raise ValueError(
-            f"no window of {contract.n_times / contract.sfreq:g} s is covered to {args.min_coverage:.0%} in "
+            f"no window of {contract.seconds:g} s is covered to {args.min_coverage:.0%} in "
             f"{recording.duration:.1f} s of recording ({index.attrs['n_left_out']} left out)."
         )
     encoder.set_params(sfreq=contract.sfreq, units=recording.units)
@@ -140,15 +137,7 @@ def embed_file(file: str, participant: str | None, encoder, args: argparse.Names
 def write(table: pd.DataFrame, out: Path):
     """The whole table or, if anything goes wrong, what was there before."""
     table.attrs = {}
-    scratch = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        if out.suffix == ".parquet":
-            table.to_parquet(scratch, index=False)
-        else:
-            table.to_csv(scratch, index=False)
-        os.replace(scratch, out)
-    finally:
-        scratch.unlink(missing_ok=True)
+    hub.write(out, table.to_parquet(index=False) if out.suffix == ".parquet" else table.to_csv(index=False).encode())
 
 
 def report(args: argparse.Namespace, encoder, tables: list, failed: dict, left_out: int):
@@ -160,8 +149,8 @@ def report(args: argparse.Namespace, encoder, tables: list, failed: dict, left_o
     print(f"weights      {args.weights} (pretrained on: {synthetic})")
     print(f"recordings   {len(tables)} embedded, {len(failed)} failed")
     if tables:
+        seconds = encoder.contract_.seconds
         coverage = np.concatenate([table["coverage"] for table in tables]).mean()
-        seconds = encoder.contract_.n_times / encoder.contract_.sfreq
         print(f"windows      {n_windows} of {seconds:g} s, mean coverage {coverage:.1%}, {left_out} left out for gaps")
         print(f"wrote        {args.out}: {n_windows} rows, {encoder.net_.dim} numbers each")
     else:

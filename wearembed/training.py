@@ -13,7 +13,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, ProgressBar
 from skorch.helper import predefined_split
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from . import hub
@@ -381,7 +381,3 @@ def has_bfloat16(device: str) -> bool:
     if torch.device(device).type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.device(device).type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-def to_numpy(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}

@@ -28,6 +28,10 @@ class Contract:
     sfreq: float
     units: str
 
+    @property
+    def seconds(self) -> float:
+        return self.n_times / self.sfreq
+
     def n_times_at(self, sfreq: float) -> int:
         """Samples of a window of the same seconds at another rate."""
         return max(1, round(self.n_times * sfreq / self.sfreq))
@@ -40,7 +44,7 @@ class Contract:
         n_times = self.n_times_at(sfreq)
         if X.shape[1:] != (self.n_channels, n_times):
             cure = (
-                f"Cut the recordings anew with cut(recordings, seconds={self.n_times / self.sfreq:g}, "
+                f"Cut the recordings anew with cut(recordings, seconds={self.seconds:g}, "
                 f"sfreq={self.sfreq:g}), or say the rate of X in sfreq."
             )
             if X.shape[1:] == (n_times, self.n_channels):

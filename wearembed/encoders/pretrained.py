@@ -10,9 +10,10 @@ from weakref import WeakValueDictionary
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__, hub
-from ..training import find_device, to_numpy
+from ..training import find_device
 from .contract import Contract
 
 # Parameters that say where and how to run, not what the estimator is; a checkpoint does not keep them.
@@ -165,8 +166,6 @@ class Pretrained(BaseEstimator):
         if self.__sklearn_is_fitted__():
             self._load()
         else:
-            from sklearn.utils.validation import check_is_fitted
-
             check_is_fitted(self, "net_")
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -290,7 +289,7 @@ class Pretrained(BaseEstimator):
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "net_" in state:  # arrays travel between devices, and skops knows them
-            state["net_"] = to_numpy(state["net_"].state_dict())
+            state["net_"] = {key: t.detach().cpu().numpy() for key, t in state["net_"].state_dict().items()}
         return state
 
     def __setstate__(self, state):

@@ -204,7 +204,12 @@ validation_fraction, random_state, verbose, sfreq, units
             ``RelConDistance(weights=path, max_epochs=0, ...)``, loaded.
         """
         params = {"inference_attention": inference_attention, **params}
-        return cls(weights=str(path), max_epochs=0, **official_distance(hub.read_official(path))[0], **params)._load()
+        return cls(
+            weights=str(Path(path).expanduser().resolve()),
+            max_epochs=0,
+            **official_distance(hub.read_official(path))[0],
+            **params,
+        )._load()
 
     def _official(self, file):
         shape, n_channels, tensors = official_distance(hub.read_official(file))
@@ -441,7 +446,12 @@ class RelConEncoder(Encoder):
             ``RelConEncoder(weights=path, max_epochs=0, ...)``, loaded. It brings no distance: to train on, name one, or
             one is fitted.
         """
-        return cls(weights=str(path), max_epochs=0, **official_encoder(hub.read_official(path))[0], **params)._load()
+        return cls(
+            weights=str(Path(path).expanduser().resolve()),
+            max_epochs=0,
+            **official_encoder(hub.read_official(path))[0],
+            **params,
+        )._load()
 
     def _official(self, file):
         return official_checkpoint(self, file, *official_encoder(hub.read_official(file)))
