@@ -30,13 +30,15 @@ ONLY_IN = {  # a library, and the rooms that may import it
     "skorch": {"training"},
     "huggingface_hub": {"hub"},
     "matplotlib": {"plots"},
+    "neurokit2": {"signals"},
     "skdh": {"recordings"},
     "torch": {"__main__", "encoders", "objectives", "training", "embedding", "nets", "augment", "hub", "distributed"},
     "sklearn": set(FLOOR) - {"objectives", "nets", "augment"},
     "numpy": set(FLOOR) - {"objectives"},
     "pandas": set(FLOOR) - {"objectives", "nets", "augment"},
 }
-OPTIONAL = {"skdh", "matplotlib"}  # extras: whoever did not ask for them must still be able to import the package
+# Extras: whoever did not ask for them must still be able to import the package.
+OPTIONAL = {"skdh", "matplotlib", "neurokit2"}
 NO_SUCH_FILE = {"utils", "util", "helpers", "helper", "common", "misc", "types", "constants", "exceptions", "config"}
 
 

@@ -55,7 +55,7 @@ def test_the_same_rate_returns_the_same_samples():
 def test_many_windows_are_resampled_as_each_would_be(monkeypatch):
     x = np.random.default_rng(0).normal(size=(7, 3, 64))
     together = signals.resample(x, 64, 100)
-    monkeypatch.setattr(signals, "_BLOCK", 100)
+    monkeypatch.setattr(signals.waves, "_BLOCK", 100)
     np.testing.assert_allclose(signals.resample(x, 64, 100), together, rtol=0, atol=1e-12)
 
 

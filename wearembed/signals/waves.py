@@ -1,14 +1,11 @@
-"""Signals as arrays of shape (..., n_times): rate, units, scale, band and stillness."""
-
-import numbers
+"""Signals as arrays of shape (..., n_times): rate, scale, band and stillness."""
 
 import numpy as np
 from scipy import signal
 from scipy.interpolate import CubicSpline
 
-STANDARD_GRAVITY = 9.80665
-_G = {"g": 1.0, "mg": 1e-3, "m/s^2": 1 / STANDARD_GRAVITY}  # what one of each is in g
-_SPELLINGS = {"G": "g", "m/s²": "m/s^2", "m/s2": "m/s^2", "m/s**2": "m/s^2", "m s^-2": "m/s^2", "ms-2": "m/s^2"}
+from .checks import finite_array, positive, three_axes
+
 _REACH = 32  # samples beyond which neither the spline nor the half-sample filter looks
 _BLOCK = 2**20  # samples worked on at once, which keeps temporary memory near 100 MB
 
@@ -41,7 +38,7 @@ def resample(x, sfreq, new_sfreq):
     >>> bool(abs(slower - wanted)[10:-10].max() < 1e-3)
     True
     """
-    x = _signal(x)
+    x = finite_array(x)
     sfreq, new_sfreq = positive(sfreq, "sfreq", "Hz"), positive(new_sfreq, "new_sfreq", "Hz")
     n_times = max(1, round(x.shape[-1] * new_sfreq / sfreq))
     return sample_at(x, np.arange(n_times) * (sfreq / new_sfreq), band=min(1.0, new_sfreq / sfreq))
@@ -70,7 +67,7 @@ def sample_at(x, positions, band=1.0):
     >>> sample_at([0.0, 1.0, 2.0, 3.0], [0, 1.5, 3])
     array([0. , 1.5, 3. ])
     """
-    x = _signal(x)
+    x = finite_array(x)
     positions = np.asarray(positions, dtype=np.float64)
     whole = np.round(positions)
     positions = np.where(np.abs(positions - whole) < 1e-6, whole, positions)
@@ -119,106 +116,6 @@ def _halfway():
 _HALFWAY = _halfway()
 
 
-def canonical_units(units):
-    """One spelling for each unit: "m/s²" and "m/s2" are "m/s^2"; a unit that is not known stays as it is.
-
-    Examples
-    --------
-    >>> canonical_units("m/s²"), canonical_units("a.u.")
-    ('m/s^2', 'a.u.')
-    """
-    if not isinstance(units, str):
-        raise TypeError(f"Expected units as a string such as 'g' or 'm/s^2', got {units!r}.")
-    return _SPELLINGS.get(units.strip(), units.strip())
-
-
-def convert_units(x, units, new_units):
-    """Acceleration in other units.
-
-    Parameters
-    ----------
-    x : array of any shape
-    units, new_units : {"g", "mg", "m/s^2"}
-        "m/s²" and "m/s2" are understood too. One g is 9.80665 m/s^2.
-
-    Returns
-    -------
-    array of the shape of `x`
-        float32 stays float32, all else becomes float64.
-
-    Examples
-    --------
-    >>> convert_units([0.5, 1.0], "g", "m/s^2")
-    array([4.903325, 9.80665 ])
-    """
-    x = _numbers(x)
-    return x * x.dtype.type(_in_g(units) / _in_g(new_units))
-
-
-def to_g(x, units):
-    """Acceleration in g, from `units` of "g", "mg" or "m/s^2" (see `convert_units`).
-
-    Examples
-    --------
-    >>> to_g([9.80665, -4.903325], "m/s²")
-    array([ 1. , -0.5])
-    """
-    return convert_units(x, units, "g")
-
-
-def _in_g(units):
-    name = canonical_units(units)
-    if name not in _G:
-        raise ValueError(
-            f"Expected units of acceleration, one of {', '.join(map(repr, _G))}, got {units!r}. "
-            f"Name the one that the signal is in, or scale the signal to one of them first."
-        )
-    return _G[name]
-
-
-def check_units(x, units):
-    """Raise if gravity shows that 3-axis windows are not in the units that they are declared in.
-
-    A worn accelerometer feels one g most of the time. The median vector magnitude is therefore near 1, 9.8 or 1000,
-    and tells g, m/s^2 and mg apart. Windows without gravity pass, whatever their size: their mean vector over time is
-    small (below 0.3 of the magnitude). So do windows that have not three channels, and units other than these three.
-
-    Parameters
-    ----------
-    x : array of shape (..., 3, n_times)
-    units : str
-        What `x` is declared to be in.
-
-    Raises
-    ------
-    ValueError
-        The magnitude is 0.7 to 1.3 times the gravity of another unit; the message names it.
-
-    Examples
-    --------
-    >>> check_units(np.full((10, 3, 100), 5.7), units="m/s^2")
-    >>> check_units(np.full((10, 3, 100), 5.7), units="g")
-    Traceback (most recent call last):
-    ...
-    ValueError: The windows are declared in 'g', where gravity is 1, but their median vector magnitude is 9.873: ...
-    """
-    declared = canonical_units(units)
-    x = np.asarray(x)
-    if declared not in _G or x.ndim < 2 or x.shape[-2] != 3 or x.size == 0:
-        return
-    x = x.reshape(-1, 3, x.shape[-1])
-    x = x[:: max(1, x.size // (4 * _BLOCK))]  # a few thousand windows tell as much as a million
-    magnitude = float(np.median(np.linalg.norm(x, axis=1)))
-    steady = float(np.median(np.linalg.norm(x.mean(axis=-1, dtype=np.float64), axis=1)))
-    found = [name for name, in_g in _G.items() if 0.7 <= magnitude * in_g <= 1.3]
-    if found and found[0] != declared and steady > 0.3 * magnitude:
-        raise ValueError(
-            f"The windows are declared in {declared!r}, where gravity is {1 / _G[declared]:.4g}, but their median "
-            f"vector magnitude is {magnitude:.4g}: that is gravity in {found[0]!r}. Declare units={found[0]!r}, or "
-            f"convert them with wearembed.signals.convert_units(X, {found[0]!r}, {declared!r})."
-        )
-
-
 def standardize(x):
     """Each window and channel with mean zero and deviation one.
 
@@ -237,7 +134,7 @@ def standardize(x):
     array([[-1.,  1.],
            [ 0.,  0.]])
     """
-    x = _signal(x)
+    x = finite_array(x)
     # A float32 mean of a constant may miss it by a bit, so constants are known by their range.
     constant = x.max(axis=-1, keepdims=True) == x.min(axis=-1, keepdims=True)
     centred = x - x.mean(axis=-1, keepdims=True, dtype=np.float64).astype(x.dtype)
@@ -276,18 +173,23 @@ def bandpass(x, sfreq, low, high, order=4):
     >>> bool(np.corrcoef(clean, pulse)[0, 1] > 0.99)
     True
     """
-    x = _signal(x)
     sfreq, low, high = positive(sfreq, "sfreq", "Hz"), positive(low, "low", "Hz"), positive(high, "high", "Hz")
     if not low < high < sfreq / 2:
         raise ValueError(
             f"Expected 0 < low < high < sfreq / 2 = {sfreq / 2:g} Hz, got low={low:g} and high={high:g}. "
             f"Choose edges inside the band that {sfreq:g} samples per second can hold."
         )
-    sos = signal.butter(order, [low, high], btype="bandpass", fs=sfreq, output="sos")
+    return both_ways(x, sfreq, "bandpass", [low, high], order)
+
+
+def both_ways(x, sfreq, kind, edges, order=4):
+    """Run a Butterworth filter forwards and backwards; `kind` and `edges` are those of `scipy.signal.butter`."""
+    x = finite_array(x)
+    sos = signal.butter(order, edges, btype=kind, fs=sfreq, output="sos")
     shortest = 3 * (2 * len(sos) + 1) + 1  # what the reflection at both ends needs
     if x.shape[-1] < shortest:
         raise ValueError(
-            f"Expected windows of at least {shortest} samples for a band-pass of order {order}, got {x.shape[-1]}. "
+            f"Expected windows of at least {shortest} samples for a {kind} filter of order {order}, got {x.shape[-1]}. "
             f"Filter longer windows, filter before cutting, or lower the order."
         )
     return signal.sosfiltfilt(sos, x.astype(np.float64), axis=-1, padlen=shortest - 1).astype(x.dtype)
@@ -328,47 +230,10 @@ def stillness(x, sfreq, seconds=10.0):
     >>> stillness(window, sfreq=100)
     array([0.66666667])
     """
-    x = _signal(x)
-    if x.ndim < 2 or x.shape[-2] != 3:
-        raise ValueError(
-            f"Expected windows of three axes, shape (..., 3, n_times), got shape {x.shape}. "
-            f"Move the axes to the last place but one with np.moveaxis."
-        )
+    x = three_axes(x)
     length = positive(seconds, "seconds", "s") * positive(sfreq, "sfreq", "Hz")
     n_stretches = max(1, round(x.shape[-1] / max(length, 2)))
     length = x.shape[-1] // n_stretches
     stretches = x[..., : n_stretches * length].reshape(*x.shape[:-1], n_stretches, length)
     still = (stretches.std(axis=-1, dtype=np.float64) < 0.013).all(axis=-2)
     return still.mean(axis=-1)
-
-
-def positive(value, name, unit):
-    """`value` as a float, if it is one positive finite number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"Expected {name} to be one number in {unit}, got {value!r} of type {type(value).__name__}.")
-    value = float(value)
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"Expected {name} to be positive and finite, in {unit}, got {value:g}.")
-    return value
-
-
-def _numbers(x):
-    """An array of float32 or float64."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "biuf":
-        raise TypeError(f"Expected an array of real numbers, got dtype {x.dtype}. Convert it with astype(float) first.")
-    return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
-
-
-def _signal(x):
-    """An array of finite float32 or float64 with samples along its last axis."""
-    x = _numbers(x)
-    if x.ndim == 0 or x.shape[-1] == 0:
-        raise ValueError(f"Expected a signal of shape (..., n_times) with samples in it, got shape {x.shape}.")
-    if not np.isfinite(x).all():
-        n_bad = int((~np.isfinite(x)).sum())
-        raise ValueError(
-            f"Expected finite samples, got {n_bad} NaN or infinite of {x.size}. "
-            f"Leave those windows out, or bridge the gaps with np.interp first."
-        )
-    return x
