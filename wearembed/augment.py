@@ -1,8 +1,10 @@
 """Changes of a batch of windows ``(B, C, T)``, at random, on its device; each window has draws of its own.
 
-Strengths are those of RelCon's official code. All randomness is torch's, so that a seed set outside holds here.
+Strengths are those of the papers' released code: RelCon's, and that of the Apple Heart and Movement Study (AHMS) for
+photoplethysmograms and electrocardiograms. All randomness is torch's, so that a seed set outside holds here.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Literal
@@ -20,9 +22,44 @@ def noise(x: Tensor, sd: float = 0.1) -> Tensor:
     return x + sd * torch.randn_like(x)
 
 
+def noise_between(x: Tensor, low: float = 0.05, high: float = 0.1) -> Tensor:
+    """Add white noise, as of a sensor that sits now well, now badly: each window has a deviation from `low` to `high`.
+
+    AHMS draws the deviation once for all that it is given; here each window has its own.
+    """
+    sd = low + (high - low) * torch.rand(len(x), 1, 1, device=x.device, dtype=x.dtype)
+    return x + sd * torch.randn_like(x)
+
+
 def scale(x: Tensor, sd: float = 0.25) -> Tensor:
     """Multiply each channel by a gain around one, as between devices."""
     return x * (1 + sd * torch.randn(*x.shape[:2], 1, device=x.device, dtype=x.dtype))
+
+
+def warp_magnitude(x: Tensor, sd: float = 0.2, n_knots: int = 7) -> Tensor:
+    """Let the strength of each window swell and fade, in all channels alike, as when a strap tightens and slackens.
+
+    The gain is a cubic spline through `n_knots` equally spaced normal draws around one, with deviation `sd`.
+    """
+    knots = 1 + sd * torch.randn(len(x), 1, n_knots, device=x.device, dtype=x.dtype)
+    return x * (knots @ spline_basis(n_knots, x.shape[-1]).to(x))
+
+
+def cut_out(x: Tensor, low: float = 0.3, high: float = 0.5) -> Tensor:
+    """Silence one stretch of each window in all channels, as when a sensor loses the skin.
+
+    Its length is any whole number of samples from `low` to below `high` of the window. A window too short to hold such
+    a number loses the last whole number up to `high`: one of one sample keeps it.
+    """
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"cut_out wants 0 <= low <= high <= 1, parts of a window; got low={low}, high={high}.")
+    n_times = x.shape[-1]
+    least = min(math.ceil(low * n_times), int(high * n_times))
+    length = torch.randint(least, max(math.ceil(high * n_times), least + 1), (len(x), 1), device=x.device)
+    start = (torch.rand(len(x), 1, device=x.device) * (n_times - length)).long()
+    t = torch.arange(n_times, device=x.device)
+    hole = (t >= start) & (t < start + length)  # (B, T)
+    return x.masked_fill(hole[:, None], 0)
 
 
 def rotate(x: Tensor) -> Tensor:
@@ -61,6 +98,12 @@ def shuffle_channels(x: Tensor) -> Tensor:
     order = torch.rand(len(x), n_channels, device=x.device).argsort(1)
     while (same := (order == identity).all(1)).any():
         order[same] = torch.rand(int(same.sum()), n_channels, device=x.device).argsort(1)
+    return x.gather(1, order[:, :, None].expand_as(x))
+
+
+def permute_channels(x: Tensor) -> Tensor:
+    """Put the channels of each window in any order, all as likely; they may stay as they are."""
+    order = torch.rand(x.shape[:2], device=x.device).argsort(1)
     return x.gather(1, order[:, :, None].expand_as(x))
 
 
@@ -104,6 +147,28 @@ def warp_time(
     return read_between(x, when.expand(-1, n_channels, -1).contiguous())
 
 
+def warp_time_apple(x: Tensor, sd: float = 0.1, n_knots: int = 7) -> Tensor:
+    """Let each channel run early and late by turns, by the clock that AHMS uses: rough, and it loses beats.
+
+    Each of `n_knots` equally spaced times is multiplied by a normal draw around one, with deviation `sd`. A cubic
+    spline through them, scaled to end with the window, is the time at which each sample now happens. As draws multiply
+    the time since the start, samples move far: the farthest by 7 of 60 s in the median draw. Where the timing of beats
+    is to survive, take `warp_time`.
+
+    Notes
+    -----
+    In half of the draws this clock goes back for a while, for which AHMS's interpolation is not defined. Here a sample
+    that would happen before an earlier one happens together with it (a running maximum): what goes back is skipped, or
+    lies past the end, and nothing is played twice or backwards. ``numpy.interp`` gives the same there, save for a few
+    samples in 10,000.
+    """
+    batch, n_channels, n_times = x.shape
+    rate = (1 + sd * torch.randn(batch, n_channels, n_knots, device=x.device, dtype=x.dtype)).clamp_min(0.01)
+    knots = rate / rate[..., -1:] * torch.linspace(0, 1, n_knots, device=x.device, dtype=x.dtype)
+    when = (n_times - 1) * (knots @ spline_basis(n_knots, n_times).to(x))
+    return read_between(x, when.clamp(0, n_times - 1).cummax(-1).values)
+
+
 @cache
 def spline_basis(n_knots: int, n_times: int) -> Tensor:
     """(n_knots, n_times): what each of equally spaced knots adds to the cubic spline through all of them."""
@@ -112,14 +177,14 @@ def spline_basis(n_knots: int, n_times: int) -> Tensor:
 
 
 def read_between(x: Tensor, when: Tensor) -> Tensor:
-    """Values at times 0, 1, ... of samples (B, C, T) that happen at rising times `when` (B, C, T)."""
+    """Values at times 0, 1, ... of samples (B, C, T) that happen at times `when` (B, C, T) that never fall."""
     n_times = x.shape[-1]
     if n_times < 2:
         return x
     t = torch.arange(n_times, device=x.device, dtype=x.dtype).expand_as(when).contiguous()
     after = torch.searchsorted(when, t).clamp(1, n_times - 1)
     t0, t1 = when.gather(2, after - 1), when.gather(2, after)
-    share = ((t - t0) / (t1 - t0)).clamp(0, 1)
+    share = ((t - t0) / (t1 - t0).clamp_min(torch.finfo(x.dtype).tiny)).clamp(0, 1)
     return torch.lerp(x.gather(2, after - 1), x.gather(2, after), share)
 
 
@@ -189,4 +254,42 @@ def relcon_changes(n_channels: int, time_warp: Literal["independent", "together"
         changes.append(rotate)
     if n_channels > 1:
         changes.append(shuffle_channels)
+    return changes
+
+
+def ahms_changes(
+    sensor: Literal["ppg", "ecg", "accel"],
+    n_channels: int,
+    time_warp: Literal["apple", "fixed", "none"] | None = "apple",
+) -> list[tuple[Change, float]]:
+    """The changes of the Apple Heart and Movement Study's encoders in their order, with probabilities, for `Augment`.
+
+    Parameters
+    ----------
+    sensor : {"ppg", "ecg", "accel"}
+        An electrocardiogram is changed twice as often as a photoplethysmogram, and by strengths that are known of the
+        latter only. No numbers are known of the accelerometer: it has the photoplethysmogram's.
+    n_channels : int
+        Channels are put in another order where there are two at least; those of an electrocardiogram never.
+    time_warp : {"apple", "fixed", "none"} or None, default="apple"
+        ``"apple"`` is `warp_time_apple`; ``"fixed"`` is `warp_time` with one clock for all channels, which keeps every
+        beat and their order, where heart rate is to be read from the embedding; ``"none"`` or None leaves time alone.
+
+    References
+    ----------
+    Abbaspourazad et al. Large-scale training of foundation models for wearable biosignals. ICLR 2024. arXiv:2312.05409
+    """
+    if sensor not in ("ppg", "ecg", "accel"):
+        raise ValueError(f'sensor is "ppg", "ecg" or "accel"; got {sensor!r}.')
+    if time_warp not in ("apple", "fixed", "none", None):
+        raise ValueError(f'time_warp is "apple", "fixed", "none" or None; got {time_warp!r}.')
+    often = 2 if sensor == "ecg" else 1
+    changes: list[tuple[Change, float]] = [(cut_out, 0.4 * often), (warp_magnitude, 0.25 * often)]
+    if time_warp == "apple":
+        changes.append((warp_time_apple, 0.15 * often))
+    if time_warp == "fixed":
+        changes.append((partial(warp_time, sd=0.1, n_knots=7, axes="together"), 0.15 * often))
+    changes.append((noise_between, 0.25 * often))
+    if n_channels > 1 and sensor != "ecg":
+        changes.append((permute_channels, 0.25))
     return changes
