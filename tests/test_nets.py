@@ -11,11 +11,15 @@ from official import OfficialDistance, OfficialEncoder, save
 from torch import nn
 
 from wearembed import RelConDistance, RelConEncoder
-from wearembed.nets import CrossAttention, Frozen, ResNet1d, sparsemax
+from wearembed.nets import CrossAttention, EfficientNet1d, Frozen, PatchTransformer, ResNet1d, sparsemax
 
 NETS = {
     "ResNet1d": lambda C: ResNet1d(C),
     "ResNet1d, small": lambda C: ResNet1d(C, width=4, blocks=(1, 2), kernels=(3, 6)),
+    "EfficientNet1d": lambda C: EfficientNet1d(C),
+    "EfficientNet1d, small": lambda C: EfficientNet1d(C, 2, 18, dim=5),
+    "PatchTransformer": lambda C: PatchTransformer(C),
+    "PatchTransformer, small": lambda C: PatchTransformer(C, 16, 1, 32, dim=5),
 }
 
 
@@ -26,6 +30,84 @@ def n_parameters(net):
 def test_sizes_are_those_of_the_released_nets():
     assert n_parameters(ResNet1d()) == 3_635_840 and ResNet1d().dim == 256
     assert n_parameters(CrossAttention()) == 58_617
+    assert n_parameters(EfficientNet1d(4, 7)) == 3_146_129 and EfficientNet1d().dim == 256
+    assert n_parameters(EfficientNet1d(1, 6)) == 2_468_755
+    assert n_parameters(EfficientNet1d(3, 7)) == 3_146_003
+
+
+@pytest.mark.parametrize(
+    ("shape", "millions"),
+    [((256, 8, 1024), 6.33), ((256, 4, 1024), 3.18), ((192, 4, 768), 1.79), ((128, 6, 512), 1.20)],
+)
+def test_the_ladder_of_transformers_has_its_sizes(shape, millions):
+    assert round(n_parameters(PatchTransformer(3, *shape)) / 1e6, 2) == millions
+    assert PatchTransformer(3, *shape, dim=256).dim == 256
+
+
+def test_the_efficientnet_has_the_stages_of_the_table():
+    x, seen = torch.randn(1, 4, 3840), []
+    with torch.no_grad():
+        for layer in EfficientNet1d().eval().layers:
+            x = layer(x)
+            seen.append(tuple(x.shape[1:]))
+    wanted = [(42, 1920), (28, 1920), *[(35, 960)] * 2, *[(49, 480)] * 2, *[(64, 240)] * 3, *[(78, 120)] * 3]
+    wanted += [*[(99, 60)] * 4, (128, 60), (256, 60)]
+    assert seen[1] == (42, 1920) and seen[2:-2] == wanted[1:-1] and seen[-1] == wanted[-1]
+
+
+def test_an_inverted_residual_block_is_its_steps():
+    block = EfficientNet1d(4, 2, 36).layers[4].eval()  # the second of two equal blocks
+    x = torch.randn(2, 5, 30)
+    norm = lambda x, bn: F.batch_norm(x, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=1e-3)  # noqa: E731
+    (wide, bn1), (each, bn2), (narrow, bn3) = block.widen[0], block.each[0], block.narrow
+    y = F.silu(norm(F.conv1d(x, wide.weight), bn1))
+    y = F.silu(norm(F.conv1d(y, each.weight, padding=1, groups=10), bn2))
+    squeeze, excite = block.weigh[1], block.weigh[3]
+    weight = F.conv1d(
+        F.silu(F.conv1d(y.mean(-1, keepdim=True), squeeze.weight, squeeze.bias)), excite.weight, excite.bias
+    )
+    y = norm(F.conv1d(y * torch.sigmoid(weight), narrow.weight), bn3)
+    assert squeeze.weight.shape == (2, 10, 1)  # a quarter of the widened
+    torch.testing.assert_close(block(x), x + y)
+
+
+def test_patches_hold_all_channels_of_a_stretch():
+    x = torch.arange(2 * 3 * 50.0).view(2, 3, 50)
+    patches = PatchTransformer(3, 16, 1, 32).patches(x)
+    assert patches.shape == (2, 3, 60)
+    torch.testing.assert_close(patches[1, 1].view(3, 20), x[1, :, 20:40])
+    torch.testing.assert_close(patches[0, 2].view(3, 20)[:, 10:], torch.zeros(3, 10))  # beyond the end
+
+
+def test_a_transformer_is_its_formula():
+    torch.manual_seed(0)
+    net = PatchTransformer(2, 8, 1, 12, n_heads=2, patch=5).double().eval()
+    x = torch.randn(1, 2, 20, dtype=torch.float64)
+    layer = net.layers.layers[0]
+    tokens = []
+    for n in range(4):
+        place = [f(n / 10_000 ** (2 * i / 8)) for i in range(4) for f in (math.sin, math.cos)]
+        tokens.append(net.embed(x[0, :, 5 * n : 5 * n + 5].flatten()) + torch.tensor(place, dtype=torch.float64))
+    h = [layer.norm1(t) for t in tokens]
+    q, k, v = ([part(layer.ask(t)) for t in h] for part in (lambda y: y[:8], lambda y: y[8:16], lambda y: y[16:]))
+    for n in range(4):
+        heads = []
+        for a in (slice(0, 4), slice(4, 8)):
+            weights = torch.softmax(torch.stack([q[n][a] @ k[m][a] / 2 for m in range(4)]), 0)
+            heads.append(sum(w * v[m][a] for m, w in enumerate(weights)))
+        tokens[n] = tokens[n] + layer.answer(torch.cat(heads))
+    tokens = [net.layers.norm(t + layer.think(layer.norm2(t))) for t in tokens]
+    torch.testing.assert_close(net(x)[0], sum(tokens) / 4, rtol=1e-5, atol=1e-6)
+
+
+def test_kept_patches_know_their_places():
+    net = PatchTransformer(1, 16, 2, 32).eval()
+    patches = torch.randn(2, 7, 20)
+    everything = torch.arange(7).expand(2, 7)
+    torch.testing.assert_close(net.encode(patches, everything), net.encode(patches))
+    order = torch.tensor([[3, 1, 0], [6, 2, 5]])
+    torch.testing.assert_close(net.encode(patches, order).flip(1), net.encode(patches, order.flip(1)))
+    assert not torch.allclose(net.encode(patches, order)[0], net.encode(patches, (order + 1) % 7)[0])
 
 
 @pytest.mark.parametrize("make", NETS.values(), ids=NETS)

@@ -2,12 +2,29 @@
 
 __version__ = "0.1.0"
 
-from . import augment, datasets, nets, objectives, signals
-from .encoders import Encoder, RelConDistance, RelConEncoder, from_pretrained
+from . import augment, datasets, metrics, nets, objectives, signals
+from .encoders import (
+    AccelContrastiveEncoder,
+    AccelMaskedEncoder,
+    DistilledAccelEncoder,
+    ECGContrastiveEncoder,
+    Encoder,
+    PPGContrastiveEncoder,
+    PPGMaskedEncoder,
+    RelConDistance,
+    RelConEncoder,
+    from_pretrained,
+)
 from .recordings import Recording, cut, read_recording
 
 __all__ = [
+    "AccelContrastiveEncoder",
+    "AccelMaskedEncoder",
+    "DistilledAccelEncoder",
+    "ECGContrastiveEncoder",
     "Encoder",
+    "PPGContrastiveEncoder",
+    "PPGMaskedEncoder",
     "Recording",
     "RelConDistance",
     "RelConEncoder",
@@ -15,6 +32,7 @@ __all__ = [
     "cut",
     "datasets",
     "from_pretrained",
+    "metrics",
     "nets",
     "objectives",
     "read_recording",

@@ -2,16 +2,19 @@
 
 import io
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, ProgressBar
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler, ProgressBar
 from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -19,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from . import hub
 
 PRECISIONS = ("float32", "bfloat16", "auto")
-SAMPLERS = ("mates", "participants")
+SAMPLERS = ("mates", "participants", "spread")
 OTHER_RUN = (
     "{} belongs to training with other data or parameters, so it cannot be taken up here. Name another checkpoint_dir, "
     "or delete that one to begin anew."
@@ -39,10 +42,13 @@ class Anchors(Dataset):
         Stretch of time within a participant (the paper's hour) that mates have to share. None: all of the participant.
     n_mates : int, default=0
         Mates drawn for each anchor, anew in each epoch.
-    sampler : {"mates", "participants"}, default="mates"
+    sampler : {"mates", "participants", "spread"}, default="mates"
         ``"mates"``: anchors are shuffled, and `n_mates` drawn for each. ``"participants"``: a batch is made of blocks
         of up to ``n_mates + 1`` windows that are mates of one another, so that each window is anchor and candidate at
-        once, and no mates are read besides.
+        once, and no mates are read besides. ``"spread"``: like ``"mates"``, but each participant gives an anchor before
+        any gives a second, so that few meet themselves in a batch.
+    **columns : arrays with a row for each window
+        What a batch brings along under the same names, such as ``paired``.
 
     Notes
     -----
@@ -51,8 +57,8 @@ class Anchors(Dataset):
     `n_left_out` counts those.
     """
 
-    def __init__(self, X, groups=None, session=None, n_mates: int = 0, sampler: str = "mates"):
-        self.X, self.n_mates, self.sampler = X, n_mates, sampler
+    def __init__(self, X, groups=None, session=None, n_mates: int = 0, sampler: str = "mates", **columns):
+        self.X, self.n_mates, self.sampler, self.columns = X, n_mates, sampler, columns
         self.groups = codes(np.zeros(len(X)) if groups is None else groups)
         self.pools = Pools(self.groups)
         self.sessions = self.pools
@@ -67,6 +73,7 @@ class Anchors(Dataset):
     def __getitem__(self, rows: tuple[np.ndarray, np.ndarray | None]):
         anchors, mates = rows
         batch = {"x": self.X[anchors], "group": self.groups[anchors]}
+        batch |= {name: column[anchors] for name, column in self.columns.items()}
         if mates is not None:
             batch["mates"] = self.X[mates.ravel()].reshape(*mates.shape, *self.X.shape[1:])
         return batch, 0  # skorch wants a target; an objective needs none
@@ -79,8 +86,17 @@ class Anchors(Dataset):
                 yield anchors, None
             return
         order = rng.permutation(self.rows)
+        if self.sampler == "spread":
+            order = self._spread(order)
         for anchors in np.array_split(order, -(-len(order) // batch_size)):  # as even as can be: no batch of a few
             yield anchors, self._mates(anchors, rng) if self.n_mates else None
+
+    def _spread(self, rows: np.ndarray) -> np.ndarray:
+        """`rows` in rounds, in each of which a participant has one turn at most."""
+        turn = np.empty(len(self.X), dtype=np.intp)
+        for own in self.pools.members(rows):
+            turn[own] = np.arange(len(own))
+        return rows[np.argsort(turn[rows], kind="stable")]
 
     def _mates(self, anchors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         mates = np.empty((len(anchors), self.n_mates), dtype=np.intp)
@@ -139,6 +155,48 @@ class Pools:
 def codes(labels, axis: int | None = None) -> np.ndarray:
     """0, 1, ... for each label (or each row of labels)."""
     return np.unique(np.asarray(labels), axis=axis, return_inverse=True)[1].reshape(-1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How weights follow gradients.
+
+    Parameters
+    ----------
+    optimizer : type, default=torch.optim.Adam
+        RelCon's official code, and the released code of Apple's PPG model.
+    betas : (float, float), default=(0.9, 0.999)
+    weight_decay : float, default=0
+    warmup : float, default=0
+        Share of the steps over which the rate rises from nothing.
+    cosine : bool, default=False
+        Let the rate fall to a hundredth of itself, along half a cosine, until the last step.
+    clip : float, default=None
+        Largest norm of a gradient.
+    """
+
+    optimizer: type = torch.optim.Adam
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    warmup: float = 0.0
+    cosine: bool = False
+    clip: float | None = None
+
+    def callbacks(self, n_steps: int) -> list[Callback]:
+        """The schedule over `n_steps`, and the clipping."""
+        own: list[Callback] = []
+        if self.warmup or self.cosine:
+            rate = partial(self.rate, n_steps=n_steps)
+            own.append(LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=rate, step_every="batch"))
+        if self.clip is not None:
+            own.append(GradientNormClipping(self.clip))
+        return own
+
+    def rate(self, step: int, n_steps: int) -> float:
+        """Of the full learning rate at a step."""
+        rising = (step + 1) / max(1.0, self.warmup * n_steps)
+        falling = 0.505 + 0.495 * math.cos(math.pi * min(1.0, step / n_steps)) if self.cosine else 1.0
+        return min(1.0, rising) * falling
 
 
 class Learner(NeuralNet):
@@ -304,8 +362,9 @@ def train(
     identity: str = "",
     seed: int = 0,
     verbose: int = 0,
+    recipe: Recipe = Recipe(),
 ) -> list[dict]:
-    """Train an objective, in place, with Adam (official code: no weight decay, no schedule).
+    """Train an objective, in place; a schedule among the callbacks takes the place of the recipe's.
 
     Returns
     -------
@@ -313,14 +372,19 @@ def train(
         One entry an epoch: ``epoch``, ``train_loss``, ``valid_loss`` where there is a validation set, ``dur`` in
         seconds.
     """
-    callbacks = [*callbacks]
+    n_steps = max_epochs * -(-len(anchors) // batch_size)
+    scheduled = any(isinstance(callback, LRScheduler) for callback in callbacks)
+    own = [c for c in recipe.callbacks(n_steps) if not (scheduled and isinstance(c, LRScheduler))]
+    callbacks = [*callbacks, *own]
     if verbose:
         callbacks.append(ProgressBar())
     if checkpoint is not None:
         callbacks.append(Resume(checkpoint, identity))
     learner = Learner(
         objective,
-        optimizer=torch.optim.Adam,
+        optimizer=recipe.optimizer,
+        optimizer__betas=recipe.betas,
+        optimizer__weight_decay=recipe.weight_decay,
         max_epochs=max_epochs,
         batch_size=batch_size,
         lr=lr,

@@ -1,7 +1,21 @@
 """Encoders: scikit-learn's face of nets and objectives."""
 
 from .base import Encoder
+from .contrastive import AccelContrastiveEncoder, ECGContrastiveEncoder, PPGContrastiveEncoder
+from .distilled import DistilledAccelEncoder
+from .masked import AccelMaskedEncoder, PPGMaskedEncoder
 from .pretrained import from_pretrained
 from .relcon import RelConDistance, RelConEncoder
 
-__all__ = ["Encoder", "RelConDistance", "RelConEncoder", "from_pretrained"]
+__all__ = [
+    "AccelContrastiveEncoder",
+    "AccelMaskedEncoder",
+    "DistilledAccelEncoder",
+    "ECGContrastiveEncoder",
+    "Encoder",
+    "PPGContrastiveEncoder",
+    "PPGMaskedEncoder",
+    "RelConDistance",
+    "RelConEncoder",
+    "from_pretrained",
+]

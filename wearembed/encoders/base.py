@@ -18,8 +18,8 @@ from torch import nn
 
 from .. import __version__
 from ..nets import ResNet1d
-from ..training import PRECISIONS, Anchors, autocast, find_device, run_seed, seeded, train
-from .contract import Contract, is_acceleration, read_windows, refuse_constant, refuse_swapped, to_units
+from ..training import PRECISIONS, Anchors, Recipe, autocast, find_device, run_seed, seeded, train
+from .contract import Contract, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
 
 # Windows that go through a net together: always as many, the last batch filled up. Sums then have one order, and an
@@ -31,6 +31,8 @@ class Trainable(Pretrained):
     """A net that is trained through skorch; a subclass says what it is made of by `_make_net` and `_make_objective`."""
 
     _moves = False  # whether the input is acceleration, whatever else it says
+    _standardized = False  # whether the net sees each window and channel with mean zero and deviation one
+    _recipe = Recipe()
     sampler = "mates"
 
     def __init__(
@@ -88,6 +90,10 @@ class Trainable(Pretrained):
         -------
         self
         """
+        return self._fit(X, groups, session)
+
+    def _fit(self, X, groups, session, **columns):
+        """`columns` are arrays with a row for each window that batches bring along, see `_columns`."""
         self._check_parameters()
         X = read_windows(self, X, reset=True)
         groups = self._labels(groups, len(X), "groups", "the participant")
@@ -105,23 +111,27 @@ class Trainable(Pretrained):
             )
         refuse_constant(type(self).__name__, X)
         self.n_channels_in_, self.n_times_in_ = X.shape[1:]
-        self._train(X, groups, session)
+        self._train(X, groups, session, self._columns(X, groups, session, **columns))
         return self
+
+    def _columns(self, X, groups, session, **columns) -> dict[str, np.ndarray]:
+        """What batches bring along besides windows and groups."""
+        return columns
 
     def _new_contract(self, X: np.ndarray) -> np.ndarray:
         """What `X` is becomes what the net takes; acceleration is in g inside."""
         name = type(self).__name__
         refuse_swapped(name, X)
         units = "g" if is_acceleration(self.units) else self.units
-        self.contract_ = Contract(X.shape[1], X.shape[2], float(self.sfreq), units)
-        return to_units(name, X, self.units, units)
+        self.contract_ = Contract(X.shape[1], X.shape[2], float(self.sfreq), units, self._standardized)
+        return self._convert(X)
 
     def _convert(self, X: np.ndarray) -> np.ndarray:
         return self.contract_.convert(type(self).__name__, X, self.sfreq, self.units)
 
-    def _train(self, X, groups, session):
+    def _train(self, X, groups, session, columns):
         folder = None if self.checkpoint_dir is None else Path(self.checkpoint_dir).expanduser()
-        identity = "" if folder is None else self._identity(X, groups, session)
+        identity = "" if folder is None else self._identity(X, groups, session, columns)
         seed = run_seed(folder, identity, lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
         self.history_ = []
         try:
@@ -130,25 +140,25 @@ class Trainable(Pretrained):
                     self.architecture_ = {key: getattr(self, key) for key in self._architecture}
                     self.net_ = self._make_net(X.shape[1])
                 if self.max_epochs:
-                    self.history_ = self._learn(X, groups, session, seed, folder, identity)
+                    self.history_ = self._learn(X, groups, session, columns, seed, folder, identity)
         except BaseException:
             self.__dict__.pop("net_", None)  # half-trained is not fitted
             raise
         self.net_.requires_grad_(True).eval()
+        self.net_.zero_grad()  # the last gradients are as large as the net
         self.training_ = self._training(X, groups, seed)
 
-    def _learn(self, X, groups, session, seed, folder, identity) -> list[dict]:
+    def _learn(self, X, groups, session, columns, seed, folder, identity) -> list[dict]:
         """Split, make the objective on what is to be learnt from, and train it."""
-        out, valid = self._held_out(len(X), groups, seed), None
-        kept = X, groups, session
-        if out.any():
-            X, groups, session = (a if a is None else a[~out] for a in kept)
-        objective: Any = self._make_objective(X, groups, session, seed)
-        anchors = Anchors(X, groups, session, objective.n_mates, self.sampler)
+        data = {"X": X, "groups": groups, "session": session, **columns}
+        out, valid = self._held_out(X, groups, seed), None
+        seen = data if not out.any() else {name: a if a is None else a[~out] for name, a in data.items()}
+        objective: Any = self._make_objective(**seen, seed=seed)
+        anchors = Anchors(**seen, n_mates=objective.n_mates, sampler=self.sampler)
         self._check_anchors(anchors)
         if out.any():
-            X, groups, session = (a if a is None else a[out] for a in kept)
-            valid = self._validation(Anchors(X, groups, session, objective.n_mates, self.sampler))
+            watched = {name: a if a is None else a[out] for name, a in data.items()}
+            valid = self._validation(Anchors(**watched, n_mates=objective.n_mates, sampler=self.sampler))
         if self.compile:
             self.net_.compile()
         return train(
@@ -166,13 +176,14 @@ class Trainable(Pretrained):
             identity=f"{identity} {fingerprint(objective)}",
             seed=seed,
             verbose=self.verbose,
+            recipe=self._recipe,
         )
 
-    def _held_out(self, n_windows: int, groups, seed: int) -> np.ndarray:
+    def _held_out(self, X, groups, seed: int) -> np.ndarray:
         """Windows whose loss is only watched: those of some participants (some windows, where there is one)."""
         if not self.validation_fraction:
-            return np.zeros(n_windows, dtype=bool)
-        units = np.arange(n_windows) if groups is None or len(np.unique(groups)) < 2 else groups
+            return np.zeros(len(X), dtype=bool)
+        units = np.arange(len(X)) if groups is None or len(np.unique(groups)) < 2 else groups
         names = np.unique(units)
         n_out = min(max(1, round(self.validation_fraction * len(names))), len(names) - 1)
         return np.isin(units, np.random.default_rng(seed).choice(names, n_out, replace=False))
@@ -216,7 +227,7 @@ class Trainable(Pretrained):
             "seed": seed,
         }
 
-    def _identity(self, X, groups, session) -> str:
+    def _identity(self, X, groups, session, columns) -> str:
         """Tells one run of training from another: its data and the parameters that change its result."""
         free = {"max_epochs", "verbose", "device", "num_workers", "callbacks", "checkpoint_dir"}
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in free}
@@ -224,6 +235,7 @@ class Trainable(Pretrained):
         told = re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(params.items())))
         data = [zlib.crc32(np.ascontiguousarray(X).data)]
         data += [zlib.crc32(repr(labels.tolist()).encode()) for labels in (groups, session) if labels is not None]
+        data += [zlib.crc32(np.ascontiguousarray(column).data) for column in columns.values()]
         return json.dumps([type(self).__name__, __version__, told, X.shape, data])
 
     # --------------------------------------------------------------------------------- checks
@@ -265,7 +277,8 @@ class Trainable(Pretrained):
     def _check_choice(self, name: str, choices: tuple):
         value = getattr(self, name)
         if value not in choices:
-            raise ValueError(f"{name} of {type(self).__name__} is one of {', '.join(choices)}; got {value!r}.")
+            told = ", ".join(map(str, choices))
+            raise ValueError(f"{name} of {type(self).__name__} is one of {told}; got {value!r}.")
 
     @staticmethod
     def _labels(labels, n_windows: int, name: str, what: str) -> np.ndarray | None:
@@ -283,10 +296,23 @@ class Trainable(Pretrained):
 
     # --------------------------------------------------------------------------------- for subclasses
 
+    def _through_net(self, windows: np.ndarray, n_out: int) -> np.ndarray:
+        """The `n_out` numbers that the net makes of each window, whatever its company."""
+        device = find_device(self.device)
+        net, size = self.net_.to(device), AT_ONCE.get(torch.device(device).type, 64)
+        Z = np.empty((len(windows), n_out), np.float32)
+        x = torch.zeros(size, *windows.shape[1:])
+        with torch.inference_mode(), autocast(device, self.precision):
+            for start in range(0, len(windows), size):
+                some = torch.tensor(windows[start : start + size])
+                x[: len(some)] = some
+                Z[start : start + size] = net(x.to(device))[: len(some)].float().cpu().numpy()
+        return Z
+
     def _make_net(self, n_channels: int) -> nn.Module:
         raise NotImplementedError
 
-    def _make_objective(self, X: np.ndarray, groups, session, seed: int) -> nn.Module:
+    def _make_objective(self, X: np.ndarray, groups, session, seed: int, **columns) -> nn.Module:
         raise NotImplementedError
 
     def __sklearn_tags__(self):
@@ -427,16 +453,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         return self._replay(self._convert(read_windows(self, X, reset=False)))
 
     def _replay(self, windows: np.ndarray) -> np.ndarray:
-        device = find_device(self.device)
-        net, size = self.net_.to(device), AT_ONCE.get(torch.device(device).type, 64)
-        Z = np.empty((len(windows), self._n_features_out), np.float32)
-        x = torch.zeros(size, *windows.shape[1:])
-        with torch.inference_mode(), autocast(device, self.precision):
-            for start in range(0, len(windows), size):
-                some = torch.tensor(windows[start : start + size])
-                x[: len(some)] = some
-                Z[start : start + size] = net(x.to(device))[: len(some)].float().cpu().numpy()
-        return Z
+        return self._through_net(windows, self._n_features_out)
 
     @property
     def _n_features_out(self) -> int:
@@ -449,7 +466,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
     def _make_net(self, n_channels):
         return self.net(n_channels)
 
-    def _make_objective(self, X, groups, session, seed):
+    def _make_objective(self, X, groups, session, seed, **columns):
         if self.objective is None:
             raise ValueError(
                 "Encoder needs an objective: a callable from the net to a module that maps a batch to a loss, such as "

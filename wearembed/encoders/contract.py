@@ -21,12 +21,16 @@ class Contract:
     sfreq : float
         Hertz.
     units : str
+    standardized : bool, default=False
+        Whether the net takes each window and channel with mean zero and deviation one. Windows then may come as they
+        are, and twice is as good as once.
     """
 
     n_channels: int
     n_times: int
     sfreq: float
     units: str
+    standardized: bool = False
 
     @property
     def seconds(self) -> float:
@@ -54,9 +58,12 @@ class Contract:
                 f"{self.sfreq:g} Hz, which are {self.n_channels} x {n_times} at sfreq={sfreq:g}; got "
                 f"{X.shape[1]} x {X.shape[2]}. {cure}"
             )
-        X = to_units(name, X, units, self.units)
+        if is_acceleration(self.units) or not self.standardized:  # else any scale is as good
+            X = to_units(name, X, units, self.units)
         if sfreq != self.sfreq:
             X = signals.sample_at(X, np.arange(self.n_times) * (sfreq / self.sfreq), band=min(1.0, self.sfreq / sfreq))
+        if self.standardized:
+            X = signals.standardize(X)
         return np.ascontiguousarray(X, dtype=np.float32)
 
 
@@ -137,8 +144,8 @@ def refuse_swapped(name: str, X: np.ndarray):
 
 def refuse_constant(name: str, X: np.ndarray):
     """An error where no window moves at all: there is nothing to learn."""
-    if X.shape[2] > 1 and (X.max(-1) == X.min(-1)).all():
+    if (X.max(-1) == X.min(-1)).all() and (X.shape[2] > 1 or not X.any()):
         raise ValueError(
             f"{name}: every window is constant in time, so there is nothing to learn. Look whether the device was worn "
-            f"and awake, and whether X is what you meant to pass."
+            f"and awake, and whether X, with n_features = {X.shape[2]} samples a window, is what you meant to pass."
         )

@@ -19,7 +19,8 @@ from .contract import Contract
 # Parameters that say where and how to run, not what the estimator is; a checkpoint does not keep them.
 OF_THE_RUN = {
     *("weights", "revision", "max_epochs", "device", "compile", "num_workers", "callbacks", "checkpoint_dir"),
-    *("random_state", "verbose", "sfreq", "units", "validation_fraction", "precision", "distance", "net", "objective"),
+    *("random_state", "verbose", "sfreq", "units", "validation_fraction", "precision"),
+    *("distance", "teacher", "encoder", "net", "objective", "class_weight"),
 }
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -38,6 +39,7 @@ class Pretrained(BaseEstimator):
     contract_: Contract
     _architecture: tuple[str, ...] = ()  # parameters that the net is built from
     _adjustable: tuple[str, ...] = ()  # those of them that may be set anew with given weights
+    _handed_on: tuple[str, ...] = ()  # parameters that ``clone`` hands on as they are where they are fitted
 
     @classmethod
     def from_pretrained(cls, source, *, revision=None, local_files_only=False, token=None, cache_dir=None, **params):
@@ -266,7 +268,8 @@ class Pretrained(BaseEstimator):
             module.requires_grad_(True).eval()
 
     def _config(self) -> dict:
-        params = {k: v for k, v in self.get_params(deep=False).items() if k not in OF_THE_RUN}
+        params = self.get_params(deep=False)
+        params = {k: v for k, v in params.items() if k not in OF_THE_RUN and not callable(v)}
         params |= {k: v for k, v in self.architecture_.items() if k not in OF_THE_RUN}
         return {
             "wearembed_version": __version__,
@@ -284,7 +287,16 @@ class Pretrained(BaseEstimator):
         """What the net makes of windows that already are as the contract says."""
         raise NotImplementedError
 
-    # --------------------------------------------------------------------------------- pickle and repr
+    # --------------------------------------------------------------------------------- clone, pickle and repr
+
+    def __sklearn_clone__(self):
+        """A fitted teacher is handed on, since it is what a student is told of and nothing that it learns."""
+        twin = super().__sklearn_clone__()
+        for name in self._handed_on:
+            given = getattr(self, name)
+            if isinstance(given, Pretrained) and given.__sklearn_is_fitted__():
+                setattr(twin, name, given)
+        return twin
 
     def __getstate__(self):
         state = dict(super().__getstate__())
@@ -342,7 +354,8 @@ def read_contract(config, folder: Path) -> Contract:
         whole = (contract.n_channels, contract.n_times)
         sound = all(type(n) is int and n > 0 for n in whole) and 0 < contract.sfreq < np.inf
         parts = [config["params"], config.get("training", {})]
-        if not sound or not isinstance(contract.units, str) or not all(isinstance(part, dict) for part in parts):
+        sound = sound and isinstance(contract.units, str) and isinstance(contract.standardized, bool)
+        if not sound or not all(isinstance(part, dict) for part in parts):
             raise ValueError("their values make no sense")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(

@@ -172,7 +172,7 @@ validation_fraction, random_state, verbose, sfreq, units
     def _make_net(self, n_channels):
         return CrossAttention(n_channels, **{key: getattr(self, key) for key in self._architecture})
 
-    def _make_objective(self, X, groups, session, seed):
+    def _make_objective(self, X, groups, session, seed, **columns):
         return MotifReconstruction(self.net_, SomeOf(relcon_changes(X.shape[1], self.time_warp)))
 
     def _check_parameters(self):
@@ -365,7 +365,7 @@ class RelConEncoder(Encoder):
     def _make_net(self, n_channels):
         return ResNet1d(n_channels, self.width, self.blocks, self.kernels)
 
-    def _make_objective(self, X, groups, session, seed):
+    def _make_objective(self, X, groups, session, seed, **columns):
         self.distance_ = self._fit_distance(X, groups, session, seed)
         own = copy.deepcopy(self.distance_.net_)  # training freezes it, and one that was passed stays as it is
         return RelativeContrast(self.net_, own, self.mates, self.temperature)

@@ -1,7 +1,9 @@
 """Networks: a batch ``(B, C, T)`` in, ``(B, dim)`` out; plain ``torch.nn``, no loss and no file."""
 
 from .cross_attention import CrossAttention, sparsemax
+from .efficientnet import EfficientNet1d
 from .frozen import Frozen
+from .patch_transformer import PatchTransformer
 from .resnet import ResNet1d
 
-__all__ = ["CrossAttention", "Frozen", "ResNet1d", "sparsemax"]
+__all__ = ["CrossAttention", "EfficientNet1d", "Frozen", "PatchTransformer", "ResNet1d", "sparsemax"]
