@@ -34,7 +34,7 @@ def test_a_folder_holds_four_files_of_safetensors_json_and_text(folder):
     assert sorted(os.listdir(folder)) == ["README.md", "config.json", "model.safetensors", "reference.safetensors"]
     config = json.loads((folder / "config.json").read_text())
     assert config["estimator_class"] == "RelConEncoder" and config["params"]["temperature"] == 0.3
-    assert config["contract"] == {"n_channels": 3, "n_times": 256, "sfreq": 100.0, "units": "g"}
+    assert config["contract"] == {"n_channels": 3, "n_times": 256, "sfreq": 100.0, "units": "g", "standardized": False}
     assert config["training"]["synthetic"] is True and config["training"]["n_windows"] == 16
 
 

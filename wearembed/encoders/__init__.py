@@ -3,6 +3,7 @@
 from .base import Encoder
 from .contrastive import AccelContrastiveEncoder, ECGContrastiveEncoder, PPGContrastiveEncoder
 from .distilled import DistilledAccelEncoder
+from .finetuned import FineTunedClassifier, FineTunedRegressor
 from .masked import AccelMaskedEncoder, PPGMaskedEncoder
 from .pretrained import from_pretrained
 from .relcon import RelConDistance, RelConEncoder
@@ -13,6 +14,8 @@ __all__ = [
     "DistilledAccelEncoder",
     "ECGContrastiveEncoder",
     "Encoder",
+    "FineTunedClassifier",
+    "FineTunedRegressor",
     "PPGContrastiveEncoder",
     "PPGMaskedEncoder",
     "RelConDistance",
