@@ -76,6 +76,7 @@ def demo(session):
 
 @nox.session
 def evidence(session):
-    """What embeddings know of activities, on real recordings: ``nox -s evidence -- --data FOLDER --out FILE.csv``."""
-    install(session, "-e", ".")
-    session.run("python", "examples/activities.py", *session.posargs)
+    """A study by its name: ``nox -s evidence -- activities --data FOLDER``, ``-- heart_from_wrist simulated``, ..."""
+    install(session, "-e", ".[plots]")
+    name, *rest = session.posargs or ["heart_from_wrist", "simulated"]
+    session.run("python", f"examples/{name}.py", *rest, env=ONE_THREAD)

@@ -7,7 +7,7 @@ Windows of 60 s. An encoder is trained without labels on some people's windows o
 too), a ridge regression then reads heart rate, SDNN and RMSSD from its embeddings, and both are tested on other people.
 ``simulated`` takes `datasets.make_ppg_accel`, whose truth is known, and one split of its people. ``e4`` takes
 recordings of the Stress-Predict study (``S01.npz`` and on: ``bvp`` at 64 Hz, ``acc`` at 32 Hz in g, ``hr`` at
-``t_hr``), five folds of people, and the heart rate that the device itself derived from its PPG.
+``t_hr``), folds of people, and the heart rate that the device itself derived from its PPG.
 
 Each finished row is kept in ``--work``, one file each, and training inside a row is kept epoch by epoch, so that the
 same line run again goes on. At the end come the tables, with intervals over people.
@@ -85,7 +85,8 @@ def main():
     parser.add_argument("--participants", type=int, default=420, help="simulated (%(default)s, 100 of them to test)")
     parser.add_argument("--windows", type=int, default=20, help="of each (%(default)s)")
     parser.add_argument("--pulse", type=float, default=2.0, help="how strongly a beat shakes the wrist (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=12, help="of each training (%(default)s)")
+    parser.add_argument("--folds", type=int, default=3, help="of the people of e4 (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=12, help="of training, half of them by pairs (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=128, help="(%(default)s)")
     parser.add_argument("--width", type=int, default=36, help="of the EfficientNets, expansion 4 (%(default)s)")
     parser.add_argument("--temperature", type=float, default=0.2, help="of distillation (%(default)s)")
@@ -126,12 +127,12 @@ def simulated(args) -> Windows:
 
 
 def stress_predict(args) -> Windows:
-    """Minutes of 25 people, 20 s apart, with the heart rate that the device gave, averaged."""
+    """Minutes of 25 people, 30 s apart, with the heart rate that the device gave, averaged."""
     parts = []
     for file in sorted(args.data.glob("S*.npz")):
         with np.load(file) as d:
             bvp, acc, hr, t_hr = d["bvp"], d["acc"], d["hr"], d["t_hr"]
-        for start in range(0, min(len(bvp) // 64, len(acc) // 32) - 60, 20):
+        for start in range(0, min(len(bvp) // 64, len(acc) // 32) - 60, 30):
             inside = (t_hr >= start) & (t_hr < start + 60)
             if inside.sum() < 50:  # the device gives one value a second, beginning at ten
                 continue
@@ -139,7 +140,7 @@ def stress_predict(args) -> Windows:
             if np.ptp(pulse) > 0:
                 parts.append((pulse[None], moved.T, [hr[inside].mean()], file.stem))
     ppg, accel, y, groups = (np.array(column) for column in zip(*parts))
-    folds = GroupKFold(5, shuffle=True, random_state=args.seed).split(ppg, groups=groups)
+    folds = GroupKFold(args.folds, shuffle=True, random_state=args.seed).split(ppg, groups=groups)
     masks = [(np.isin(np.arange(len(ppg)), train), np.isin(np.arange(len(ppg)), test)) for train, test in folds]
     return prepared(ppg, accel, y, ["heart_rate"], groups, masks, 32.0)
 
@@ -226,7 +227,8 @@ class Maker:
         return {"batch_size": a.batch_size, "precision": a.precision, "random_state": a.seed}
 
     def fitted(self, make, row, X, **paired):
-        encoder = make(max_epochs=self.args.epochs, checkpoint_dir=self.folder / f"{row}-training")
+        epochs = self.args.epochs // (2 if row in ("accel-contrastive", "teacher-contrastive") else 1)  # of pairs
+        encoder = make(max_epochs=max(1, epochs), checkpoint_dir=self.folder / f"{row}-training")
         return encoder.fit(X[self.train], groups=self.windows.groups[self.train], **paired)
 
     def supervised(self, share, row):
