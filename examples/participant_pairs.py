@@ -32,6 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks, welch
 from scipy.stats import rankdata, skew
 from sklearn.linear_model import RidgeCV
@@ -237,10 +238,11 @@ class Tell(Callback):
 
 
 def beats(x, rule):
-    """Samples of the beats: prominent, a third of a second apart, on the side to which an ECG leans."""
-    up = x * np.sign(skew(x)) if rule.sensor == "ecg" else x
-    apart, height = round(len(x) / rule.seconds / 3), np.quantile(up, 0.98) - np.median(up)
-    return find_peaks(up, distance=apart, prominence=0.4 * height)[0]
+    """Samples of the beats, a third of a second apart: crests of a pulse; where an ECG is steepest, to 0.1 s or so."""
+    sfreq = len(x) / rule.seconds
+    up = np.sqrt(gaussian_filter1d(np.gradient(x) ** 2, 0.04 * sfreq)) if rule.sensor == "ecg" else x
+    height = np.quantile(up, 0.98) - np.median(up)
+    return find_peaks(up, distance=round(sfreq / 3), prominence=0.4 * height)[0]
 
 
 def intervals(x, rule):
@@ -332,7 +334,8 @@ def summarise(args, name, traits, n_persons):
         draws["difference"] = {m: draws["participant"][m] - draws["segment"][m] for m in draws["segment"]}
     for row, measures in draws.items():
         if (name, row, str(args.seed), "all", OF_A_PERSON[0]) not in done:
-            lines = [[m, each[0], *np.nanquantile(each[1:], [0.025, 0.975])] for m, each in measures.items()]
+            known = {m: each for m, each in measures.items() if not np.isnan(each[0])}
+            lines = [[m, each[0], *np.nanquantile(each[1:], [0.025, 0.975])] for m, each in known.items()]
             write_results(args.out, [[name, row, args.seed, "all", *line] for line in lines])
 
 

@@ -10,15 +10,18 @@ from numpy.testing import assert_allclose
 from scipy.stats import special_ortho_group
 from sklearn.metrics import roc_auc_score
 
-from wearembed import metrics
 from wearembed.metrics import (
     dispersion_ratio,
     effective_rank,
+    embeddings,
+    matches,
     partial_auc,
     procrustes_align,
     retrieval,
     retrieval_within,
 )
+from wearembed.metrics.checks import generator
+from wearembed.metrics.matches import _bootstrap
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def dispersion_by_the_book(Z, groups):
 
 @pytest.mark.parametrize("block", [1, 100, 2**22])
 def test_dispersion_ratio_is_its_definition(rng, block, monkeypatch):
-    monkeypatch.setattr(metrics, "_BLOCK", block)  # from a row at a time to everything at once
+    monkeypatch.setattr(embeddings, "_BLOCK", block)  # from a row at a time to everything at once
     groups = rng.choice(["ann", "bob", "cem", "dia", "eve"], 60, p=[0.5, 0.2, 0.2, 0.09, 0.01])
     groups[7] = "once"
     Z = rng.normal(size=(60, 4)) + rng.normal(size=4) * 50
@@ -150,8 +153,8 @@ def test_retrieval_is_its_definition_in_both_directions(kind, grouped, gallery_s
     groups = np.array(list("abcd"))[rng.integers(0, 4, 30)] if grouped else None
     codes = np.array([list(dict.fromkeys(groups)).index(g) for g in groups]) if grouped else None
     size = min(gallery_size, 30)
-    draws = metrics._generator(3)
-    bootstraps = [metrics._bootstrap(30, size, codes, draws) for _ in range(4)]
+    draws = generator(3)
+    bootstraps = [_bootstrap(30, size, codes, draws) for _ in range(4)]
     for queries, gallery in [(a, b), (b, a)]:
         ours = retrieval(
             queries, gallery, groups=groups, k=(1, 3), n_bootstraps=4, gallery_size=gallery_size, random_state=3
@@ -169,7 +172,7 @@ def test_blocks_change_nothing(kind, rng, monkeypatch):
     a, b = some_pairs(kind, rng, n=90)
     whole = retrieval(a, b, random_state=0)
     for block in (1, 90 * 7):
-        monkeypatch.setattr(metrics, "_BLOCK", block)
+        monkeypatch.setattr(matches, "_BLOCK", block)
         assert retrieval(a, b, random_state=0) == whole
 
 
@@ -179,7 +182,7 @@ def test_a_gallery_holds_different_windows_and_all_who_ask(size, n_people, rng):
     codes = None if n_people is None else np.arange(100) % n_people
     seen = np.zeros(100)
     for _ in range(200):
-        rows, times = metrics._bootstrap(100, size, codes, rng)
+        rows, times = _bootstrap(100, size, codes, rng)
         assert len(set(rows)) == len(rows) == size and times.sum() > 0
         if codes is None:
             assert times.sum() == size

@@ -71,9 +71,7 @@ class ParticipantContrast(nn.Module):
         self.momentum: Any = momentum
         self.koleo = koleo
         dim: Any = net.dim
-        self.head = nn.Sequential(
-            nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, projection)
-        )
+        self.head = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, projection))
         self.follower: Any = None
         if momentum is not None:
             self.follower = copy.deepcopy(nn.Sequential(self.net, self.head)).requires_grad_(False)
