@@ -238,7 +238,7 @@ class Tell(Callback):
 
 
 def beats(x, rule):
-    """Samples of the beats, a third of a second apart: crests of a pulse; where an ECG is steepest, to 0.1 s or so."""
+    """Samples of the beats, a third of a second apart: crests of a pulse; stretches where an ECG is steep."""
     sfreq = len(x) / rule.seconds
     up = np.sqrt(gaussian_filter1d(np.gradient(x) ** 2, 0.04 * sfreq)) if rule.sensor == "ecg" else x
     height = np.quantile(up, 0.98) - np.median(up)

@@ -18,9 +18,17 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.callbacks import Callback, EarlyStopping
 
 import wearembed
-from wearembed import Encoder, PPGMaskedEncoder, RelConDistance, RelConEncoder, datasets, nets
+from wearembed import (
+    Encoder,
+    FineTunedClassifier,
+    FineTunedRegressor,
+    PPGMaskedEncoder,
+    RelConDistance,
+    RelConEncoder,
+    datasets,
+    nets,
+)
 from wearembed.augment import Augment, noise, rotate
-from wearembed import FineTunedClassifier, FineTunedRegressor
 
 SMALL = {"max_epochs": 1, "batch_size": 16, "device": "cpu", "random_state": 0}
 PARTS = partial(nets.ResNet1d, width=8, blocks=(1,), kernels=(3,))

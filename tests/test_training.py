@@ -16,8 +16,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
-from wearembed import RelConDistance, RelConEncoder, datasets
-from wearembed.training import Anchors, find_device, seeded
+from wearembed import AccelMaskedEncoder, RelConDistance, RelConEncoder, datasets
+from wearembed.training import Anchors, Recipe, find_device, seeded
 
 SMALL = {"max_epochs": 4, "batch_size": 8, "device": "cpu", "random_state": 0}
 DISTANCE = RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=2, device="cpu")
@@ -123,6 +123,58 @@ def test_a_batch_holds_the_rows_that_it_names():
     assert_array_equal(batch["x"], X[[2, 5]])
     assert_array_equal(batch["mates"], X[[[3, 4], [2, 3]]])
     assert_array_equal(batch["group"], [1, 1])
+
+
+def test_spread_batches_meet_each_participant_once_before_any_comes_back():
+    who = np.repeat(np.arange(10), 7)
+    anchors = Anchors(np.zeros((70, 1, 4)), who, n_mates=1, sampler="spread")
+    batches = epoch(anchors, batch_size=10)
+    assert sorted(np.concatenate([rows for rows, _ in batches])) == list(range(70))
+    for rows, mates in batches:
+        assert len(set(who[rows])) == 10
+        assert (who[mates[:, 0]] == who[rows]).all() and (mates[:, 0] != rows).all()
+    again, other = epoch(anchors, batch_size=10), epoch(anchors, batch_size=10, seed=(1,))
+    assert all(np.array_equal(a, b) for (a, _), (b, _) in zip(batches, again))
+    assert not all(np.array_equal(a, b) for (a, _), (b, _) in zip(batches, other))
+
+
+def test_spread_batches_hold_windows_of_unequal_participants_too():
+    who = np.repeat([0, 1, 2], [1, 2, 9])
+    seen = [r for rows, _ in epoch(Anchors(np.zeros((12, 1, 4)), who, sampler="spread"), 4) for r in rows]
+    assert sorted(seen) == list(range(12)) and set(who[seen[:3]]) == {0, 1, 2}
+
+
+def test_columns_come_along_with_their_windows():
+    anchors = Anchors(np.arange(6.0).reshape(6, 1, 1), paired=np.arange(6) * 10, y=np.arange(6) * 100)
+    batch, _ = anchors[np.array([4, 1]), None]
+    assert batch["x"].ravel().tolist() == [4, 1]
+    assert batch["paired"].tolist() == [40, 10] and batch["y"].tolist() == [400, 100]
+
+
+def test_a_recipe_warms_up_and_falls_along_half_a_cosine():
+    rates = [Recipe(warmup=0.1, cosine=True).rate(step, 100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1, rel=0.01) and max(rates[:9]) < rates[9] > rates[10] > rates[11]
+    assert rates[50] == pytest.approx(0.505) and rates[100] == pytest.approx(0.01)
+    assert Recipe().rate(0, 100) == Recipe().rate(99, 100) == 1
+
+
+def test_a_recipe_reaches_the_optimiser_and_gives_way_to_a_schedule_of_the_users():
+    rates = []
+
+    class Watch(Callback):
+        def on_batch_end(self, net, training=True, **kwargs):
+            group = net.optimizer_.param_groups[0]
+            rates.append((type(net.optimizer_).__name__, group["lr"], group["weight_decay"], group["betas"]))
+
+    encoder = AccelMaskedEncoder((16, 1, 32), max_epochs=3, batch_size=8, device="cpu", random_state=0, lr=1.0e-3)
+    clone(encoder).set_params(callbacks=[Watch()]).fit(X)
+    own, rates = rates, []
+    assert {(name, decay, betas) for name, _, decay, betas in own} == {("AdamW", 0.05, (0.9, 0.95))}
+    lrs = [lr for _, lr, _, _ in own]
+    assert lrs[0] > lrs[4] > lrs[8] and lrs[0] <= 1e-3
+    flat = LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda epoch: 1.0)
+    clone(encoder).set_params(callbacks=[Watch(), flat]).fit(X)
+    assert {lr for _, lr, _, _ in rates} == {1e-3}
 
 
 def test_only_windows_without_mates_is_an_error_and_some_a_warning():
