@@ -129,6 +129,20 @@ def test_a_student_is_saved_without_its_teacher_and_tells_of_its_data(teacher, t
     assert "some PPG" in card and "PPGMaskedEncoder" in card
 
 
+def test_an_untrained_student_is_saved_with_the_length_of_its_teacher(teacher, tmp_path):
+    with pytest.warns(UserWarning, match="untrained"):
+        own = DistilledAccelEncoder(teacher, (8, 1, 16), **{**RUN, "max_epochs": 0}).fit(accel, paired=ppg)
+    own.save_pretrained(tmp_path)
+    assert_array_equal(from_pretrained(tmp_path, device="cpu").transform(accel), own.transform(accel))
+
+
+def test_a_student_trains_on_with_a_teacher_of_its_length_alone(student, tmp_path):
+    student.save_pretrained(tmp_path)
+    on = DistilledAccelEncoder.from_pretrained(tmp_path, teacher=PPGMaskedEncoder((8, 1, 16), **RUN), device="cpu")
+    with pytest.raises(ValueError, match="the teacher's, 8; got 16"):
+        on.set_params(**RUN).fit(accel, paired=ppg)
+
+
 def test_pairs_come_at_the_rate_of_the_teacher(teacher):
     slow = clone(teacher).set_params(sfreq=32.0).fit(ppg[..., ::2])
     own = DistilledAccelEncoder(slow, TINY, **RUN).fit(accel, paired=ppg[..., ::2], groups=groups)
@@ -154,7 +168,7 @@ def test_bad_pairs_are_named(teacher, pairs, message):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"dim": 5}, ValueError, "dim is the teacher's, 16"),
+        ({"dim": 5}, ValueError, "dim is the teacher's, 16; got 5"),
         ({"teacher": 3}, TypeError, "teacher is an encoder.*got int"),
         ({"teacher": "no/such/folder"}, FileNotFoundError, "no/such/folder"),
         ({"weight": 1.5}, ValueError, "weight"),

@@ -106,9 +106,7 @@ class Trainable(Pretrained):
         else:
             X = self._new_contract(X)
         if len(X) < 2:
-            raise ValueError(
-                f"{type(self).__name__} learns from windows against each other; got 1 sample, a single one."
-            )
+            raise ValueError(f"{type(self).__name__} is trained on two windows at least; got 1 sample, a single one.")
         refuse_constant(type(self).__name__, X)
         self.n_channels_in_, self.n_times_in_ = X.shape[1:]
         self._train(X, groups, session, self._columns(X, groups, session, **columns))

@@ -178,10 +178,11 @@ validation_fraction, random_state, verbose
     def _columns(self, X, groups, session, **columns):
         paired = self._paired(X, columns["paired"])
         self.teacher_ = self._fit_teacher(paired, groups, session)
-        if self.dim not in (None, self.teacher_.net_.dim):
+        own = self.dim if self.weights is None else self.net_.dim
+        if own not in (None, self.teacher_.net_.dim):
             raise ValueError(
-                f"dim is the teacher's, {self.teacher_.net_.dim}, since embeddings are compared; got {self.dim}. "
-                f"Leave it out."
+                f"Embeddings of teacher and student are compared, so dim is the teacher's, {self.teacher_.net_.dim}; "
+                f"got {own}. Leave dim out, or name a teacher of the same length for weights that are trained on."
             )
         return {"paired": self.teacher_._convert(read_windows(self.teacher_, paired, reset=False))}
 
@@ -219,12 +220,15 @@ validation_fraction, random_state, verbose
             teacher.set_params(checkpoint_dir=Path(self.checkpoint_dir) / "teacher")
         return teacher.fit(paired, groups=groups, session=session)
 
+    def _train(self, X, groups, session, columns):
+        super()._train(X, groups, session, columns)
+        self.architecture_ = {**self.architecture_, "dim": self.net_.dim}
+
     def _make_net(self, n_channels):
         dim = self.dim if self.dim is not None or not hasattr(self, "teacher_") else self.teacher_.net_.dim
         return sized(self.size, n_channels, dim=dim)
 
     def _make_objective(self, X, groups, session, seed, **columns):
-        self.architecture_ = {**self.architecture_, "dim": self.net_.dim}
         own = copy.deepcopy(self.teacher_.net_)  # freezing or training a copy leaves the user's as it is
         own_change, teachers_change = (  # which are the same for PPG and for acceleration
             self._augment(n_channels, self.time_warp) if self.augment else None
