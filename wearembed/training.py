@@ -5,7 +5,7 @@ import json
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from . import hub
+from .memory import kept_memory
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 SAMPLERS = ("mates", "participants", "spread")
@@ -397,7 +398,8 @@ def train(
         verbose=verbose,
     )
     try:
-        learner.fit(anchors)
+        with kept_memory() if torch.device(device).type == "cpu" else nullcontext():
+            learner.fit(anchors)
     except Stopped as stop:
         raise KeyboardInterrupt from stop
     return [{k: plain(v) for k, v in epoch.items() if k != "batches"} for epoch in learner.history]

@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from .. import hub
 from ..augment import SomeOf, relcon_changes
+from ..memory import kept_memory
 from ..nets import CrossAttention, ResNet1d
 from ..objectives import MotifReconstruction, RelativeContrast
 from ..training import SAMPLERS, find_device
@@ -158,9 +159,11 @@ validation_fraction, random_state, verbose, sfreq, units
         device = find_device(self.device)
         net, far = self.net_.to(device), np.empty((len(A), len(B)), np.float32)
         candidates = torch.tensor(B, device=device)
-        for start in range(0, len(A), 64):
-            anchors = torch.tensor(A[start : start + 64], device=device)
-            far[start : start + 64] = net.distances(anchors, candidates).float().cpu().numpy()
+        net.compiled = self.compile is True
+        with kept_memory():
+            for start in range(0, len(A), 64):
+                anchors = torch.tensor(A[start : start + 64], device=device)
+                far[start : start + 64] = net.distances(anchors, candidates).float().cpu().numpy()
         return far
 
     def _replay(self, windows):
@@ -368,6 +371,7 @@ class RelConEncoder(Encoder):
     def _make_objective(self, X, groups, session, seed, **columns):
         self.distance_ = self._fit_distance(X, groups, session, seed)
         own = copy.deepcopy(self.distance_.net_)  # training freezes it, and one that was passed stays as it is
+        own.compiled = self.compile is True
         return RelativeContrast(self.net_, own, self.mates, self.temperature)
 
     def _fit_distance(self, X: np.ndarray, groups, session, seed: int) -> RelConDistance:

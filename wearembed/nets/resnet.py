@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .fused import channels_last, norm_relu_conv
 
 SHORTEST = 11  # samples: what the stem's convolution (7, stride 2) and pooling (3, stride 2) need for one output
 
@@ -76,7 +79,18 @@ class ResNet1d(nn.Module):
         if x.shape[-1] < SHORTEST:
             x = F.pad(x, (0, SHORTEST - x.shape[-1]), mode="replicate")
         x = F.max_pool1d(self.norm(self.conv(x)).relu_(), 3, 2)  # (B, width, about T / 4)
+        if self.training and x.device.type == "cpu":
+            return self.fused(x)
         return self.blocks(x).mean(-1)  # (B, dim)
+
+    @torch.compiler.disable
+    def fused(self, x: Tensor) -> Tensor:
+        """The same as the blocks one after another, for training on a CPU: faster, and in half the memory."""
+        x = channels_last(x)
+        for block in self.blocks:
+            y = norm_relu_conv(norm_relu_conv(x, block.norm1, block.conv1), block.norm2, block.conv2)
+            x = y.add_(block.project(x.squeeze(2)).unsqueeze(2))
+        return x.mean((2, 3))
 
 
 class Block(nn.Module):
