@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
@@ -19,7 +20,7 @@ Change = Callable[[Tensor], Tensor]
 
 def noise(x: Tensor, sd: float = 0.1) -> Tensor:
     """Add white noise of a sensor, `sd` in the units of `x`."""
-    return x + sd * torch.randn_like(x)
+    return torch.randn_like(x).mul_(sd).add_(x)
 
 
 def noise_between(x: Tensor, low: float = 0.05, high: float = 0.1) -> Tensor:
@@ -28,7 +29,7 @@ def noise_between(x: Tensor, low: float = 0.05, high: float = 0.1) -> Tensor:
     AHMS draws the deviation once for all that it is given; here each window has its own.
     """
     sd = low + (high - low) * torch.rand(len(x), 1, 1, device=x.device, dtype=x.dtype)
-    return x + sd * torch.randn_like(x)
+    return torch.randn_like(x).mul_(sd).add_(x)
 
 
 def scale(x: Tensor, sd: float = 0.25) -> Tensor:
@@ -70,12 +71,10 @@ def rotate(x: Tensor) -> Tensor:
     """
     if x.shape[1] % 3:
         raise ValueError(f"rotate wants channels in threes, the axes of a sensor; got {x.shape[1]} channels.")
-    axis = torch.rand(len(x), 3, device=x.device, dtype=x.dtype) * 2 - 1
-    axis = axis / axis.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    axis = F.normalize(torch.rand(len(x), 3, device=x.device, dtype=x.dtype) * 2 - 1)
     angle = (torch.rand(len(x), 1, 1, device=x.device, dtype=x.dtype) * 2 - 1) * torch.pi
-    cross = torch.linalg.cross(axis[:, None], torch.eye(3, device=x.device, dtype=x.dtype).expand(len(x), 3, 3))
-    along = axis[:, :, None] * axis[:, None]
-    turn = angle.cos() * torch.eye(3, device=x.device, dtype=x.dtype) + angle.sin() * cross + (1 - angle.cos()) * along
+    eye, along = torch.eye(3, device=x.device, dtype=x.dtype), axis[:, :, None] * axis[:, None]
+    turn = torch.lerp(along, eye, angle.cos()) + angle.sin() * torch.linalg.cross(axis[:, None], eye[None])
     return (turn[:, None] @ x.unflatten(1, (-1, 3))).flatten(1, 2)
 
 
@@ -96,25 +95,35 @@ def shuffle_channels(x: Tensor) -> Tensor:
         raise ValueError("shuffle_channels wants two channels at least; got one.")
     identity = torch.arange(n_channels, device=x.device)
     order = torch.rand(len(x), n_channels, device=x.device).argsort(1)
-    while (same := (order == identity).all(1)).any():
-        order[same] = torch.rand(int(same.sum()), n_channels, device=x.device).argsort(1)
-    return x.gather(1, order[:, :, None].expand_as(x))
+    while len(same := (order == identity).all(1).nonzero()[:, 0]):
+        order[same] = torch.rand(len(same), n_channels, device=x.device).argsort(1)
+    return in_order(x, order)
 
 
 def permute_channels(x: Tensor) -> Tensor:
     """Put the channels of each window in any order, all as likely; they may stay as they are."""
-    order = torch.rand(x.shape[:2], device=x.device).argsort(1)
-    return x.gather(1, order[:, :, None].expand_as(x))
+    return in_order(x, torch.rand(x.shape[:2], device=x.device).argsort(1))
+
+
+def in_order(x: Tensor, channels: Tensor) -> Tensor:
+    """Each window's channels in an order of its own, (B, C)."""
+    rows = torch.arange(len(x), device=x.device)[:, None] * x.shape[1] + channels
+    return x.flatten(0, 1).index_select(0, rows.flatten()).view_as(x)
 
 
 def permute_segments(x: Tensor, n_cuts: int = 5) -> Tensor:
     """Cut each window at `n_cuts` random times and shuffle the pieces, all channels alike."""
     n_times = x.shape[-1]
     cuts = torch.randint(n_times, (len(x), n_cuts), device=x.device).sort(1).values  # pieces may be empty
-    times = torch.arange(n_times, device=x.device).expand(len(x), n_times).contiguous()
-    piece = torch.searchsorted(cuts, times, right=True)  # (B, T), 0 .. n_cuts
+    edges = F.pad(F.pad(cuts, (1, 0)), (0, 1), value=n_times)
     place = torch.rand(len(x), n_cuts + 1, device=x.device).argsort(1)  # of each piece among the shuffled
-    order = (place.gather(1, piece) * n_times + times).argsort(1)
+    piece = place.argsort(1)  # at each place
+    length, old_stop = edges.diff(dim=1).gather(1, piece), edges[:, 1:].gather(1, piece)
+    stop = length.cumsum(1)
+    later = old_stop - stop  # how much later a piece was before
+    jumps = torch.zeros(len(x), n_times + 1, dtype=torch.long, device=x.device)
+    jumps.scatter_add_(1, stop - length, later).scatter_add_(1, stop, -later)
+    order = torch.arange(n_times, device=x.device) + jumps[:, :n_times].cumsum(1)
     return x.gather(2, order[:, None].expand_as(x))
 
 
@@ -181,11 +190,13 @@ def read_between(x: Tensor, when: Tensor) -> Tensor:
     n_times = x.shape[-1]
     if n_times < 2:
         return x
-    t = torch.arange(n_times, device=x.device, dtype=x.dtype).expand_as(when).contiguous()
-    after = torch.searchsorted(when, t).clamp(1, n_times - 1)
-    t0, t1 = when.gather(2, after - 1), when.gather(2, after)
-    share = ((t - t0) / (t1 - t0).clamp_min(torch.finfo(x.dtype).tiny)).clamp(0, 1)
-    return torch.lerp(x.gather(2, after - 1), x.gather(2, after), share)
+    n_before, since = torch.zeros(*when.shape[:2], n_times + 1, dtype=torch.long, device=x.device), when.long()
+    n_before[..., 1:].scatter_add_(2, since, torch.ones_like(since))  # counting is faster than torch.searchsorted
+    before = (n_before.cumsum(2)[..., :n_times] - 1).clamp_(0, n_times - 2)  # the last sample before each time
+    t = torch.arange(n_times, device=x.device, dtype=x.dtype)
+    t0, t1 = when.gather(2, before), when[..., 1:].gather(2, before)
+    share = ((t - t0) / (t1 - t0).clamp_min_(torch.finfo(x.dtype).tiny)).clamp_(0, 1)
+    return torch.lerp(x.gather(2, before), x[..., 1:].gather(2, before), share)
 
 
 class Augment:
@@ -204,8 +215,11 @@ class Augment:
         return f"Augment({self.changes})"
 
     def __call__(self, x: Tensor) -> Tensor:
+        x = x.clone()
         for change, probability in self.changes:
-            x = on_rows(change, x, torch.rand(len(x), device=x.device) < probability)
+            rows = (torch.rand(len(x), device=x.device) < probability).nonzero()[:, 0]
+            if len(rows):
+                x.index_copy_(0, rows, change(x.index_select(0, rows)))
         return x
 
 
@@ -228,20 +242,15 @@ class SomeOf:
         return f"SomeOf({self.changes}, n={self.n})"
 
     def __call__(self, x: Tensor) -> Tensor:
-        drawn = torch.rand(len(x), len(self.changes), device=x.device).argsort(1)[:, : self.n]  # (B, n)
+        drawn = torch.rand(len(x), len(self.changes), device=x.device).topk(self.n, 1, largest=False).indices  # (B, n)
+        place = torch.arange(len(x), device=x.device)  # of each window in x
         for nth in drawn.T:
-            for k, change in enumerate(self.changes):
-                x = on_rows(change, x, nth == k)
-        return x
-
-
-def on_rows(change: Change, x: Tensor, rows: Tensor) -> Tensor:
-    """`x` with the change made to the windows that `rows` (B,) of booleans names."""
-    if not rows.any():
-        return x
-    x = x.clone()
-    x[rows] = change(x[rows])
-    return x
+            rows = nth.argsort(stable=True)  # those that meet the first change, the second, ...
+            sizes = nth.bincount(minlength=len(self.changes)).tolist()
+            parts = x.index_select(0, place[rows]).split(sizes)
+            x = torch.cat([x[:0], *(change(part) for change, part in zip(self.changes, parts) if len(part))])
+            place = rows.argsort()
+        return x.index_select(0, place)
 
 
 def relcon_changes(n_channels: int, time_warp: Literal["independent", "together"] = "independent") -> list[Change]:
