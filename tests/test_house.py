@@ -31,6 +31,9 @@ ONLY_IN = {  # a library, and the rooms that may import it
     "huggingface_hub": {"hub"},
     "matplotlib": {"plots"},
     "neurokit2": {"signals"},
+    "onnx": {"encoders"},
+    "onnxscript": {"encoders"},
+    "openvino": {"encoders"},
     "skdh": {"recordings"},
     "torch": {"__main__", "encoders", "objectives", "training", "embedding", "nets", "augment", "hub", "distributed"},
     "sklearn": set(FLOOR) - {"objectives", "nets", "augment"},
@@ -38,7 +41,7 @@ ONLY_IN = {  # a library, and the rooms that may import it
     "pandas": set(FLOOR) - {"objectives", "nets", "augment"},
 }
 # Extras: whoever did not ask for them must still be able to import the package.
-OPTIONAL = {"skdh", "matplotlib", "neurokit2"}
+OPTIONAL = {"skdh", "matplotlib", "neurokit2", "onnx", "onnxscript", "openvino"}
 NO_SUCH_FILE = {"utils", "util", "helpers", "helper", "common", "misc", "types", "constants", "exceptions", "config"}
 
 

@@ -16,15 +16,17 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clon
 from sklearn.utils import check_random_state
 from torch import nn
 
-from .. import __version__
-from ..nets import ResNet1d
-from ..training import PRECISIONS, Anchors, Recipe, autocast, find_device, run_seed, seeded, train
+from .. import __version__, hub
+from ..nets import ResNet1d, for_inference
+from ..training import PRECISIONS, Anchors, Recipe, find_device, has_bfloat16, run_seed, seeded, train
 from .contract import Contract, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
+from .runtimes import fingerprint, through_openvino, to_onnx
 
 # Windows that go through a net together: always as many, the last batch filled up. Sums then have one order, and an
 # embedding is the same to the bit whatever its row and its company.
-AT_ONCE = {"cpu": 64, "cuda": 1024}
+AT_ONCE = {"cpu": 64, "openvino": 16, "cuda": 1024}
+COMPILERS = (False, True, "openvino")
 
 
 class Trainable(Pretrained):
@@ -157,7 +159,7 @@ class Trainable(Pretrained):
         if out.any():
             watched = {name: a if a is None else a[out] for name, a in data.items()}
             valid = self._validation(Anchors(**watched, n_mates=objective.n_mates, sampler=self.sampler))
-        if self.compile:
+        if self.compile and self.compile != "openvino":
             self.net_.compile()
         return train(
             objective,
@@ -250,6 +252,7 @@ class Trainable(Pretrained):
                 f"validation_fraction is a share of the participants below 1; got {self.validation_fraction}."
             )
         self._check_choice("precision", PRECISIONS)
+        self._check_choice("compile", COMPILERS)
         if self._moves and not is_acceleration(self.units):
             raise ValueError(f"units of {type(self).__name__} is one of g, m/s^2, mg; got {self.units!r}.")
         watched = [str(getattr(callback, "monitor", "")) for callback in self.callbacks or []]
@@ -297,15 +300,31 @@ class Trainable(Pretrained):
     def _through_net(self, windows: np.ndarray, n_out: int) -> np.ndarray:
         """The `n_out` numbers that the net makes of each window, whatever its company."""
         device = find_device(self.device)
-        net, size = self.net_.to(device), AT_ONCE.get(torch.device(device).type, 64)
+        half = self.precision == "bfloat16" or (self.precision == "auto" and has_bfloat16(device))
+        runtime = "openvino" if self.compile == "openvino" and device == "cpu" else torch.device(device).type
+        x = torch.zeros(at_once(runtime, windows.shape[-1]), *windows.shape[1:])
         Z = np.empty((len(windows), n_out), np.float32)
-        x = torch.zeros(size, *windows.shape[1:])
-        with torch.inference_mode(), autocast(device, self.precision):
-            for start in range(0, len(windows), size):
-                some = torch.tensor(windows[start : start + size])
+        with torch.inference_mode():
+            run = self._made_ready(runtime, device, half, tuple(x.shape))
+            for start in range(0, len(windows), len(x)):
+                some = torch.tensor(windows[start : start + len(x)])
                 x[: len(some)] = some
-                Z[start : start + size] = net(x.to(device))[: len(some)].float().cpu().numpy()
+                Z[start : start + len(x)] = run(x)[: len(some)]
         return Z
+
+    def _made_ready(self, runtime: str, device: str, half: bool, shape) -> Callable[[torch.Tensor], np.ndarray]:
+        """The net as a function of a batch of that shape. On a CPU it is made anew each time, and cannot be stale."""
+        net = self.net_.to(device)
+        if runtime == "openvino":
+            return through_openvino(net, shape, half)
+        if runtime == "cpu":
+            net = for_inference(net, torch.bfloat16 if half else torch.float32)
+
+        def run(x):
+            with torch.autocast(runtime, torch.bfloat16, enabled=half):
+                return net(x.to(device)).float().cpu().numpy()
+
+        return run
 
     def _make_net(self, n_channels: int) -> nn.Module:
         raise NotImplementedError
@@ -319,12 +338,10 @@ class Trainable(Pretrained):
         return tags
 
 
-def fingerprint(module: nn.Module) -> int:
-    """Tells weights apart, those of frozen parts too."""
-    total = 0
-    for name, tensor in module.state_dict().items():
-        total = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), zlib.crc32(name.encode(), total))
-    return total
+def at_once(runtime: str, n_times: int) -> int:
+    """Windows of a batch; fewer of long ones on a CPU, as layers that outgrow its cache cost more than they save."""
+    most = AT_ONCE.get(runtime, 64)
+    return most if runtime == "cuda" else max(4, min(most, most * 512 // n_times))
 
 
 class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
@@ -351,8 +368,9 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         ``"auto"`` takes a GPU where there is one; else ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the net's products, in training and in ``transform``. ``"auto"``: bfloat16 where the device is fast in it.
-    compile : bool, default=False
-        Compile the net by ``torch.compile`` for training.
+    compile : bool or "openvino", default=False
+        True: compile the net by ``torch.compile`` for training. ``"openvino"``: let OpenVINO run ``transform`` on a
+        CPU, which it first takes some seconds to compile for (extra ``openvino``); training is as with False.
     num_workers : int, default=0
         Processes that read windows.
     callbacks : list of skorch callbacks, default=None
@@ -452,6 +470,33 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
 
     def _replay(self, windows: np.ndarray) -> np.ndarray:
         return self._through_net(windows, self._n_features_out)
+
+    def export_onnx(self, path, *, dynamic_length=False):
+        """Write the net as one ONNX file, for runtimes that know nothing of torch; needs the extra ``onnx``.
+
+        Its input is ``windows``, float32 of shape ``(n_windows, n_channels, n_times)``, any number of them; its output
+        ``embedding``, ``(n_windows, dim)``. What windows have to be stands in the metadata of the file: ``n_channels``,
+        ``n_times``, ``sfreq`` in hertz, ``units``, and ``standardized``, whether each channel of a window has to have
+        mean zero and deviation one, which `transform` sees to and the file does not.
+
+        Parameters
+        ----------
+        path : path
+            Of the file, whose folder is made where it is missing.
+        dynamic_length : bool, default=False
+            Let windows of other lengths in. A net has learnt what it makes of those of training alone.
+
+        Returns
+        -------
+        Path
+        """
+        self._ready()
+        contract = self.contract_.to_dict()
+        told = {"estimator_class": type(self).__name__, "wearembed_version": __version__, **contract}
+        shape = contract["n_channels"], contract["n_times"]
+        path = Path(path).expanduser().resolve()
+        hub.write(path, to_onnx(self.net_, shape, dynamic_length, told))
+        return path
 
     @property
     def _n_features_out(self) -> int:

@@ -117,7 +117,7 @@ class Pretrained(BaseEstimator):
         if dtype not in DTYPES:
             raise ValueError(f"dtype is one of {', '.join(DTYPES)}; got {dtype!r}.")
         tensors = {name: stored(t, DTYPES[dtype]) for name, t in self._tensors().items()}
-        twin = copy.deepcopy(self).set_params(precision="float32")
+        twin = copy.deepcopy(self).set_params(precision="float32", compile=False)
         twin._fill({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, folder)
         windows = reference_windows(self.contract_)
         reference = {"windows": torch.from_numpy(windows), "output": torch.from_numpy(twin._replay(windows))}

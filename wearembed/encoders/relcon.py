@@ -180,6 +180,7 @@ validation_fraction, random_state, verbose, sfreq, units
 
     def _check_parameters(self):
         super()._check_parameters()
+        self._check_choice("compile", (False, True))
         for name in ("dim", "kernel", "bottleneck"):
             self._check_number(name, Integral, 1)
         self._check_number("n_dilated", Integral, 0)
@@ -259,8 +260,9 @@ class RelConEncoder(Encoder):
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the net's products, in training and in ``transform``. The distance and the loss stay in float32. ``"auto"``:
         bfloat16 where the device is fast in it.
-    compile : bool, default=False
-        Compile the net by ``torch.compile`` for training.
+    compile : bool or "openvino", default=False
+        True: compile the net by ``torch.compile`` for training. ``"openvino"``: let OpenVINO run ``transform`` on a
+        CPU, which it first takes some seconds to compile for (extra ``openvino``); training is as with False.
     num_workers : int, default=0
         Processes that read windows.
     callbacks : list of skorch callbacks, default=None

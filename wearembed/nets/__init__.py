@@ -3,7 +3,16 @@
 from .cross_attention import CrossAttention, sparsemax
 from .efficientnet import EfficientNet1d
 from .frozen import Frozen
+from .inference import for_inference
 from .patch_transformer import PatchTransformer
 from .resnet import ResNet1d
 
-__all__ = ["CrossAttention", "EfficientNet1d", "Frozen", "PatchTransformer", "ResNet1d", "sparsemax"]
+__all__ = [
+    "CrossAttention",
+    "EfficientNet1d",
+    "Frozen",
+    "PatchTransformer",
+    "ResNet1d",
+    "for_inference",
+    "sparsemax",
+]
