@@ -52,13 +52,17 @@ ROWS = {
     "supervised": "supervised from scratch",
     "from-masked": "distilled from PPG-MAE",
     "from-contrastive": "distilled from PPG-CL",
+    "from-segment": "distilled from PPG-CL of pairs of one window",
     "no-augmentation": "distilled from PPG-MAE, no augmentation",
     "joint": "distilled from PPG-MAE, teacher trained along",
+    "joint-untrained": "distilled from an untrained PPG net, trained along",
     "half": "distilled from PPG-MAE, student of half the width",
     "teacher-untrained": "PPG: untrained transformer",
     "teacher-masked": "PPG: PPG-MAE, the teacher",
     "teacher-contrastive": "PPG: PPG-CL, the teacher",
+    "teacher-segment": "PPG: PPG-CL of pairs of one window, the teacher",
 }
+PAIRS = {"accel-contrastive", "teacher-contrastive", "teacher-segment"}  # half the epochs, of twice the windows
 LABELS = {"supervised-0.1": 0.1, "supervised-0.01": 0.01}  # share of the labels that supervision sees
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -189,6 +193,7 @@ class Maker:
 
     def teacher(self, row):
         kind = {"masked": self.masked(PPGMaskedEncoder), "contrastive": self.contrastive(PPGContrastiveEncoder)}
+        kind["segment"] = partial(kind["contrastive"], positives="segment")
         if row == "teacher-untrained":
             return quietly(kind["masked"](max_epochs=0), self.windows.ppg[self.train])
         return self.fitted(kind[row.removeprefix("teacher-")], row, self.windows.ppg)
@@ -201,7 +206,8 @@ class Maker:
         return quietly(self.contrastive(AccelContrastiveEncoder)(max_epochs=0), self.windows.accel[self.train])
 
     def student(self, row):
-        teacher = "teacher-contrastive" if row == "from-contrastive" else "teacher-masked"
+        teacher = row.replace("from", "teacher") if row.startswith("from") else "teacher-masked"
+        teacher = "teacher-untrained" if row == "joint-untrained" else teacher
         self.encoder(teacher)
         size = (self.args.width // 2, 4) if row == "half" else self.size
         make = partial(
@@ -210,7 +216,7 @@ class Maker:
             size,
             temperature=self.args.temperature,
             augment=row != "no-augmentation",
-            joint=row == "joint",
+            joint=row.startswith("joint"),
             lr=3e-3,
             **self.run_parameters(),
         )
@@ -227,7 +233,7 @@ class Maker:
         return {"batch_size": a.batch_size, "precision": a.precision, "random_state": a.seed}
 
     def fitted(self, make, row, X, **paired):
-        epochs = self.args.epochs // (2 if row in ("accel-contrastive", "teacher-contrastive") else 1)  # of pairs
+        epochs = self.args.epochs // (2 if row in PAIRS else 1)
         encoder = make(max_epochs=max(1, epochs), checkpoint_dir=self.folder / f"{row}-training")
         return encoder.fit(X[self.train], groups=self.windows.groups[self.train], **paired)
 

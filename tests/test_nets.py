@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from numpy.testing import assert_allclose
 from official import OfficialDistance, OfficialEncoder, save
+from scipy.stats import kendalltau
 from torch import nn
 
 from wearembed import RelConDistance, RelConEncoder
+from wearembed.datasets import make_motion
 from wearembed.nets import CrossAttention, EfficientNet1d, Frozen, PatchTransformer, ResNet1d, sparsemax
 
 NETS = {
@@ -230,6 +232,39 @@ def test_distances_do_not_depend_on_how_they_are_blocked(windows, block, monkeyp
     monkeypatch.setattr(cross_attention, "pairs_at_a_time", lambda x: block)
     monkeypatch.setattr(cross_attention, "CANDIDATES", min(block, 16))
     assert_allclose(net.distances(anchors, candidates), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_threads", [2, 5])
+def test_distances_do_not_depend_on_threads_and_leave_their_number_alone(windows, n_threads, monkeypatch):
+    from wearembed.nets import cross_attention
+
+    monkeypatch.setattr(cross_attention, "pairs_at_a_time", lambda x: 2)
+    anchors, candidates = windows
+    net = trained_a_little(CrossAttention())
+    own = candidates[: len(anchors), None].expand(-1, 3, -1, -1)
+    wanted = net.distances(anchors, candidates), net.distances_to_own(anchors, own)
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        found = net.distances(anchors, candidates), net.distances_to_own(anchors, own)
+        assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+    for ours, theirs in zip(found, wanted):
+        assert not ours.requires_grad
+        assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_keys_in_half_precision_keep_the_order_of_distances():
+    windows = make_motion(4, 8, random_state=0).data
+    net = trained_a_little(CrossAttention())
+    exact = net.double().distances(*[torch.from_numpy(windows).double()] * 2)
+    net.float().half = True
+    found = net.distances(*[torch.from_numpy(windows)] * 2)
+    assert found.dtype == torch.float32
+    others = ~np.eye(len(windows), dtype=bool)
+    taus = [kendalltau(a[o], b[o]).statistic for a, b, o in zip(exact.numpy(), found.numpy(), others)]
+    assert np.mean(taus) > 0.99
 
 
 def test_a_common_offset_changes_no_distance_and_a_common_scale_squares(windows):

@@ -1,11 +1,11 @@
 """A RelCon step of 64 anchors and 20 mates with the default nets, beside a plain loop over anchors and candidates.
 
-    nox -s bench            or    pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-only -s
+    nox -s bench -- -k relcon
 
 The loop is what a first reading of the paper gives, and what the official code does: one candidate of every anchor at
-a time, its keys and values computed anew for each pair, and a loss gathered anchor by anchor. Both have the same
-weights, windows and candidates, in float32, and have to agree on the loss. Each runs in a process of its own, whose
-peak memory is read; ratios mean something, seconds are those of the machine.
+a time, its keys and values computed anew for each pair, a loss gathered anchor by anchor, and the net layer by layer in
+float32. All ways have the same weights, windows and candidates and have to agree on the loss. Each runs in a process of
+its own, whose peak memory is read; ratios mean something, seconds are those of the machine.
 """
 
 import json
@@ -14,21 +14,41 @@ import resource
 import subprocess
 import sys
 import time
+import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
+from wearembed import RelConDistance
+from wearembed.memory import kept_memory
 from wearembed.nets import CrossAttention, ResNet1d, sparsemax
 from wearembed.objectives import RelativeContrast, relative_contrast
 
 N_ANCHORS, N_MATES = 64, 20
+N_TOGETHER = 128  # windows of a batch of participants x windows, each of them anchor and candidate
+GFLOP = 3 * 0.449 * N_ANCHORS * (1 + N_MATES) + 0.017 * N_ANCHORS * (N_ANCHORS - 1 + N_MATES)  # of a step, about
+WAYS = {
+    "loop": "loop over anchors and candidates",
+    "float32": "wearembed",
+    "bfloat16": 'wearembed, `precision="bfloat16"`',
+    "returned": "the same, memory returned to the kernel",
+    "compiled": 'wearembed, `precision="bfloat16", compile=True`',
+    "participants": f"wearembed, bfloat16, {N_TOGETHER} windows as anchors and candidates",
+}
 
 
 def made():
     torch.manual_seed(0)
     batch = {"x": torch.randn(N_ANCHORS, 3, 256), "mates": torch.randn(N_ANCHORS, N_MATES, 3, 256)}
     return ResNet1d().train(), CrossAttention().eval(), batch
+
+
+def plain_net(net, x):
+    x = F.max_pool1d(net.norm(net.conv(x)).relu(), 3, 2)
+    return net.blocks(x).mean(-1)
 
 
 def plain_loss(net, distance, batch):
@@ -40,7 +60,7 @@ def plain_loss(net, distance, batch):
         for k in range(N_MATES):
             far.append(distance(x, mates[:, k]))
     far = torch.stack(far, 1)
-    z = net(torch.cat([x, mates.flatten(0, 1)]))
+    z = plain_net(net, torch.cat([x, mates.flatten(0, 1)]))
     z, z_mates = z[:N_ANCHORS], z[N_ANCHORS:].unflatten(0, (N_ANCHORS, N_MATES))
     total = 0.0
     for a in range(N_ANCHORS):
@@ -52,29 +72,28 @@ def plain_loss(net, distance, batch):
     return total / N_ANCHORS
 
 
-def ours_loss(net, distance, batch):
-    return RelativeContrast(net, distance, N_MATES)(batch)
-
-
-def bfloat16_loss(net, distance, batch):
-    with torch.autocast("cpu", torch.bfloat16):
-        return RelativeContrast(net, distance, N_MATES)(batch)
+def ours_loss(way, net, distance, batch):
+    distance.compiled = way == "compiled"
+    with torch.autocast("cpu", torch.bfloat16, enabled=way != "float32"):
+        return RelativeContrast(net, distance, len(batch.get("mates", [[]])[0]))(batch)
 
 
 def one_step(way):
-    """Seconds, peak memory and loss of a training step: the better of two, after none to warm up for the loop."""
+    """Seconds, peak memory and loss of a training step: the best of three, of two for the loop."""
     net, distance, batch = made()
-    loss_of = {"loop": plain_loss, "ours": ours_loss, "bfloat16": bfloat16_loss}[way]
+    if way == "participants":
+        batch = {"x": torch.randn(N_TOGETHER, 3, 256)}
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     seconds, losses = [], []
-    for _ in range(2):
-        start = time.perf_counter()
-        optimizer.zero_grad()
-        loss = loss_of(net, distance, batch)
-        loss.backward()
-        optimizer.step()
-        seconds.append(time.perf_counter() - start)
-        losses.append(loss.item())
+    with kept_memory() if way not in ("loop", "returned") else nullcontext():
+        for _ in range(2 if way == "loop" else 3):
+            start = time.perf_counter()
+            optimizer.zero_grad()
+            loss = plain_loss(net, distance, batch) if way == "loop" else ours_loss(way, net, distance, batch)
+            loss.backward()
+            optimizer.step()
+            seconds.append(time.perf_counter() - start)
+            losses.append(loss.item())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"seconds": min(seconds), "peak_gib": peak, "loss": losses[0], "threads": torch.get_num_threads()}
 
@@ -85,17 +104,42 @@ def in_a_process_of_its_own(way):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def matrix_rates():
+    """GFLOP/s of a large product in float32 and in bfloat16: what the machine gives at best."""
+    rates = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        a, b = torch.randn(4096, 2048).to(dtype), torch.randn(2048, 2048).to(dtype)
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            a @ b
+            seconds.append(time.perf_counter() - start)
+        rates[dtype] = 2 * 4096 * 2048 * 2048 / min(seconds) / 1e9
+    return rates
+
+
 def test_a_step_beside_the_loop(benchmark):
-    loop, half = in_a_process_of_its_own("loop"), in_a_process_of_its_own("bfloat16")
-    ours = benchmark.pedantic(in_a_process_of_its_own, args=("ours",), rounds=1)
-    rows = {"loop over anchors and candidates": loop, "wearembed": ours, 'wearembed, precision="bfloat16"': half}
-    what = f"RelCon step, {N_ANCHORS} anchors, {N_MATES} mates, {ours['threads']} threads"
-    print(f"\n| {what} | s | peak GiB | times as fast |")
-    print("|---|---|---|---|")
-    for name, row in rows.items():
-        print(f"| {name} | {row['seconds']:.2f} | {row['peak_gib']:.2f} | {loop['seconds'] / row['seconds']:.1f} |")
-    np.testing.assert_allclose(ours["loss"], loop["loss"], rtol=1e-4)
-    np.testing.assert_allclose(half["loss"], loop["loss"], rtol=1e-2)
+    rates = matrix_rates()
+    rows = {way: in_a_process_of_its_own(way) for way in WAYS if way != "bfloat16"}
+    rows["bfloat16"] = benchmark.pedantic(in_a_process_of_its_own, args=("bfloat16",), rounds=1)
+    loop = rows["loop"]
+    per_second = {way: N_ANCHORS * (N_ANCHORS - 1 + N_MATES) / row["seconds"] for way, row in rows.items()}
+    per_second["participants"] = N_TOGETHER * (N_TOGETHER - 1) / rows["participants"]["seconds"]
+    print(f"\n| RelCon step, {N_ANCHORS} anchors, {N_MATES} mates, {loop['threads']} threads ", end="")
+    print("| s | peak GiB | comparisons a second | times as many |\n|---|---|---|---|---|")
+    for way, name in WAYS.items():
+        row, pace = rows[way], per_second[way]
+        print(
+            f"| {name} | {row['seconds']:.2f} | {row['peak_gib']:.2f} | {pace:.0f} | {pace / per_second['loop']:.1f} |"
+        )
+    shares = [GFLOP / rows[way]["seconds"] / rate for way, rate in zip(("float32", "bfloat16"), rates.values())]
+    print(
+        f"\nLarge matrix products: {rates[torch.float32]:.0f} GFLOP/s in float32, {rates[torch.bfloat16]:.0f} in ",
+        end="",
+    )
+    print(f"bfloat16. The step's {GFLOP / 1000:.1f} TFLOP go at {shares[0]:.0%} and {shares[1]:.0%} of these.")
+    for way in ("float32", "bfloat16", "returned", "compiled"):
+        np.testing.assert_allclose(rows[way]["loss"], loop["loss"], rtol=1e-4 if way == "float32" else 1e-2)
 
 
 def test_distances_of_all_pairs(benchmark):
@@ -105,10 +149,46 @@ def test_distances_of_all_pairs(benchmark):
         start = time.perf_counter()
         one_by_one = torch.stack([net(x, c[None].expand_as(x)) for c in x], 1)
         loop = time.perf_counter() - start
-    far = benchmark.pedantic(net.distances, args=(x, x), rounds=3, warmup_rounds=1)
-    at_once = benchmark.stats["min"]
-    print(f"\n{N_ANCHORS} x {N_ANCHORS} distances: a candidate at a time {loop:.2f} s, at once {at_once:.2f} s")
+    with kept_memory():
+        far = benchmark.pedantic(net.distances, args=(x, x), rounds=3, warmup_rounds=1)
+        at_once = benchmark.stats["min"]
+        net.compiled = True
+        net.distances(x, x)
+        start = time.perf_counter()
+        compiled_far = net.distances(x, x)
+        compiled = time.perf_counter() - start
+    rate = matrix_rates()[torch.float32]
+    print(f"\n| distances, {N_ANCHORS} x {N_ANCHORS} windows | pairs a second | times as many | share of matrix rate |")
+    print("|---|---|---|---|")
+    for name, seconds in {"a candidate at a time": loop, "wearembed": at_once, "`compile=True`": compiled}.items():
+        pace = N_ANCHORS**2 / seconds
+        share = f"{pace * 0.017 / rate:.0%}" if seconds != loop else ""
+        print(f"| {name} | {pace:.0f} | {loop / seconds:.1f} | {share} |")
     torch.testing.assert_close(far, one_by_one, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(compiled_far, one_by_one, rtol=1e-4, atol=1e-3)
+
+
+def test_many_distances_in_bounded_memory(benchmark):
+    """`pairwise` of 2,000 windows with 16, which costs a 125th of 2,000 x 2,000, in a process of its own."""
+    row = benchmark.pedantic(in_a_process_of_its_own, args=("pairwise",), rounds=1)
+    print(
+        f"\npairwise, 2,000 x 16 windows: {row['seconds']:.1f} s, {32_000 / row['seconds']:.0f} pairs a second, ",
+        end="",
+    )
+    print(f"{row['more_gib']:.2f} GiB more than before. 2,000 x 2,000: about {row['seconds'] * 125 / 60:.0f} minutes.")
+
+
+def many_distances():
+    encoder = RelConDistance(max_epochs=0, device="cpu")
+    X = np.random.default_rng(0).standard_normal((2000, 3, 256)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        encoder.fit(X[:64])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    start = time.perf_counter()
+    encoder.pairwise(X, X[:16])
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "more_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20 - before}
 
 
 @pytest.mark.parametrize("way", ["sort", "ours"])
@@ -147,4 +227,4 @@ def test_loss(benchmark, way):
 
 
 if __name__ == "__main__":
-    print(json.dumps(one_step(sys.argv[1])))
+    print(json.dumps(many_distances() if sys.argv[1] == "pairwise" else one_step(sys.argv[1])))

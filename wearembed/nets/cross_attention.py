@@ -1,5 +1,7 @@
 """The learned motif distance of RelCon: how badly a candidate's patterns rebuild an anchor."""
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Literal, NamedTuple, get_args
 
@@ -86,7 +88,7 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(dim, n_channels)
         self.dim, self.dropout, self.center = dim, dropout, center
         self.attention, self.inference_attention = attention, inference_attention or attention
-        self.compiled = False
+        self.compiled = self.half = False
 
     def forward(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """Distance of each anchor to the candidate in its row: (B, C, T), (B, C, T) to (B,)."""
@@ -102,11 +104,14 @@ class CrossAttention(nn.Module):
     def distances(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """Distance of each anchor (A, C, T) to each candidate (N, C, T): (A, N), in bounded memory."""
         anchors, candidates = self.compared(anchors), self.compared(candidates)
-        size, columns = pairs_at_a_time(anchors), []
-        for some in candidates.split(min(CANDIDATES, size)):
+        size = pairs_at_a_time(anchors)
+
+        def column(some: Tensor) -> Tensor:
             to = self.candidates(some)
             few_at_a_time = anchors.split(max(1, size // len(some)))
-            columns.append(torch.cat([self.block(few, self.query.responses(few), to) for few in few_at_a_time]))
+            return torch.cat([self.block(few, self.query.responses(few), to) for few in few_at_a_time])
+
+        columns = side_by_side(column, candidates.split(min(CANDIDATES, size)))
         return torch.cat(columns, 1) if columns else anchors.new_empty(len(anchors), 0)
 
     @torch.no_grad()
@@ -115,15 +120,16 @@ class CrossAttention(nn.Module):
         if not candidates.shape[1]:
             return anchors.new_empty(len(anchors), 0)
         anchors, candidates = self.compared(anchors), self.compared(candidates)
-        size, columns = pairs_at_a_time(anchors), []
-        for own in candidates.split(size, dim=1):
-            few_at_a_time = max(1, size // own.shape[1])
-            blocks = [
-                self.block(few, self.query.responses(few), self.candidates(theirs.flatten(0, 1)), own.shape[1])
-                for few, theirs in zip(anchors.split(few_at_a_time), own.split(few_at_a_time), strict=True)
-            ]
-            columns.append(torch.cat(blocks))
-        return torch.cat(columns, 1)
+        size = pairs_at_a_time(anchors)
+        few_at_a_time = max(1, size // candidates.shape[1])
+
+        def rows(few: Tensor, theirs: Tensor) -> Tensor:
+            responses = self.query.responses(few)
+            some = theirs.split(size, dim=1)
+            blocks = [self.block(few, responses, self.candidates(own.flatten(0, 1)), own.shape[1]) for own in some]
+            return torch.cat(blocks, 1)
+
+        return torch.cat(side_by_side(rows, anchors.split(few_at_a_time), candidates.split(few_at_a_time)))
 
     def compared(self, x: Tensor) -> Tensor:
         """What of a window is compared: all of it, or its motion without its mean."""
@@ -147,24 +153,26 @@ class CrossAttention(nn.Module):
         offset = self.shift - gain * mean
         x = x * gain[..., None] + offset[..., None]
         values = F.conv1d(self.value(x), self.out.weight[..., None])  # projecting before attending is the same
-        return Candidates(self.key(x) / self.dim**0.5, values.transpose(1, 2), gain, offset, mean, sd)
+        keys = self.key(x) / self.dim**0.5
+        return Candidates(keys.bfloat16() if self.half else keys, values, gain, offset, mean, sd)
 
     def attend(self, queries: Tensor, to: "Candidates") -> Tensor:
         """Queries (P, D, T) and the candidate in each row to the anchor rebuilt: (P, C, T)."""
-        scores = queries.transpose(1, 2) @ to.keys  # (P, T, T): queries down, keys across
+        scores = queries.to(to.keys.dtype).transpose(1, 2) @ to.keys  # (P, T, T): queries down, keys across
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # a threshold wants all its digits
         attention = self.attention if self.training else self.inference_attention
         weights = sparsemax(scores, self.compiled) if attention == "sparsemax" else scores.softmax(-1)
-        z = F.dropout(weights, self.dropout, self.training) @ to.values + self.out.bias  # (P, T, C)
-        z = (z - self.shift) / (self.scale + 1e-10)
-        return (z * to.sd[:, None] + to.mean[:, None]).transpose(1, 2)
+        weights = F.dropout(weights, self.dropout, self.training)
+        z = to.values @ weights.transpose(1, 2) + self.out.bias[:, None]  # (P, C, T)
+        z = (z - self.shift[:, None]) / (self.scale[:, None] + 1e-10)
+        return z * to.sd[..., None] + to.mean[..., None]
 
 
 class Candidates(NamedTuple):
     """What attention needs of candidates; see `CrossAttention.candidates`."""
 
     keys: Tensor  # (N, D, T), scaled
-    values: Tensor  # (N, T, C)
+    values: Tensor  # (N, C, T)
     gain: Tensor  # (N, C): an anchor x enters as gain * x + offset
     offset: Tensor  # (N, C)
     mean: Tensor  # (N, C)
@@ -242,6 +250,26 @@ def instance_norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:])
 
 
+def side_by_side(function: Callable[..., Tensor], *parts: Sequence[Tensor]) -> list[Tensor]:
+    """``function`` of each of the parts, without gradients; on a CPU as many at once as torch has threads.
+
+    Threads that share a small operation wait for one another most of the time; each its own part, they do not.
+    """
+    n_threads = torch.get_num_threads()
+    if n_threads == 1 or len(parts[0]) < 2 or parts[0][0].device.type != "cpu":
+        return [function(*part) for part in zip(*parts, strict=True)]
+
+    def alone(*part: Tensor) -> Tensor:
+        with torch.no_grad():
+            return function(*part)
+
+    try:
+        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(alone, *parts))
+    finally:
+        torch.set_num_threads(n_threads)  # threads that are born later ask what was set last
+
+
 def pairs_at_a_time(x: Tensor) -> int:
     """So many that their scores stay in a core's cache, or fill a GPU but not its memory."""
     return max(1, (2**20 if x.device.type == "cpu" else 2**28) // x.shape[-1] ** 2)
@@ -261,7 +289,7 @@ class Sparsemax(torch.autograd.Function):
         n_left = torch.full_like(threshold, torch.inf)
         for _ in range(scores.shape[-1] + 1):
             torch.sub(scores, threshold, out=weights).clamp_min_(0)
-            n_before, n_left = n_left, torch.ceil(weights, out=positive).sum(-1, keepdim=True)  # all are 1 at most
+            n_before, n_left = n_left, torch.ceil(weights, out=positive).sum(-1, keepdim=True)  # none is above one
             if not (n_left < n_before).any():
                 break
             threshold = threshold + (weights.sum(-1, keepdim=True) - 1) / n_left
