@@ -255,16 +255,14 @@ def test_distances_do_not_depend_on_threads_and_leave_their_number_alone(windows
         assert_allclose(ours, theirs, rtol=1e-5)
 
 
-def test_keys_in_half_precision_keep_the_order_of_distances():
+def test_float32_keeps_the_order_of_distances():
     windows = make_motion(4, 8, random_state=0).data
     net = trained_a_little(CrossAttention())
     exact = net.double().distances(*[torch.from_numpy(windows).double()] * 2)
-    net.float().half = True
-    found = net.distances(*[torch.from_numpy(windows)] * 2)
-    assert found.dtype == torch.float32
+    found = net.float().distances(*[torch.from_numpy(windows)] * 2)
     others = ~np.eye(len(windows), dtype=bool)
     taus = [kendalltau(a[o], b[o]).statistic for a, b, o in zip(exact.numpy(), found.numpy(), others)]
-    assert np.mean(taus) > 0.99
+    assert np.min(taus) > 0.999
 
 
 def test_a_common_offset_changes_no_distance_and_a_common_scale_squares(windows):

@@ -88,7 +88,7 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(dim, n_channels)
         self.dim, self.dropout, self.center = dim, dropout, center
         self.attention, self.inference_attention = attention, inference_attention or attention
-        self.compiled = self.half = False
+        self.compiled = False
 
     def forward(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """Distance of each anchor to the candidate in its row: (B, C, T), (B, C, T) to (B,)."""
@@ -153,12 +153,11 @@ class CrossAttention(nn.Module):
         offset = self.shift - gain * mean
         x = x * gain[..., None] + offset[..., None]
         values = F.conv1d(self.value(x), self.out.weight[..., None])  # projecting before attending is the same
-        keys = self.key(x) / self.dim**0.5
-        return Candidates(keys.bfloat16() if self.half else keys, values, gain, offset, mean, sd)
+        return Candidates(self.key(x) / self.dim**0.5, values, gain, offset, mean, sd)
 
     def attend(self, queries: Tensor, to: "Candidates") -> Tensor:
         """Queries (P, D, T) and the candidate in each row to the anchor rebuilt: (P, C, T)."""
-        scores = queries.to(to.keys.dtype).transpose(1, 2) @ to.keys  # (P, T, T): queries down, keys across
+        scores = queries.transpose(1, 2) @ to.keys  # (P, T, T): queries down, keys across
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # a threshold wants all its digits
         attention = self.attention if self.training else self.inference_attention
         weights = sparsemax(scores, self.compiled) if attention == "sparsemax" else scores.softmax(-1)
