@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TINY = {
@@ -31,3 +32,19 @@ def test_a_study_runs_and_a_second_run_only_tells(name, tmp_path):
     assert len(table) > 5
     assert [line for line in second.splitlines() if line.startswith("|")] == table
     assert len(second.splitlines()) < len(first.splitlines())  # nothing is computed again
+
+
+def test_the_gpu_benchmark_says_that_there_is_no_gpu():
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    done = subprocess.run([sys.executable, str(EXAMPLES / "gpu_bench.py")], capture_output=True, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "no GPU" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_runs_without_one(tmp_path):
+    command = [sys.executable, str(EXAMPLES / "gpu_bench.py"), "--device", "cpu", "--small", "--out", "kept.md"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    rows = [line for line in told.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 4 + 2 + 4 and "Self CPU" in told
+    assert (tmp_path / "kept.md").read_text() == told
