@@ -234,27 +234,6 @@ def test_distances_do_not_depend_on_how_they_are_blocked(windows, block, monkeyp
     assert_allclose(net.distances(anchors, candidates), wanted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("n_threads", [2, 5])
-def test_distances_do_not_depend_on_threads_and_leave_their_number_alone(windows, n_threads, monkeypatch):
-    from wearembed.nets import cross_attention
-
-    monkeypatch.setattr(cross_attention, "pairs_at_a_time", lambda x: 2)
-    anchors, candidates = windows
-    net = trained_a_little(CrossAttention())
-    own = candidates[: len(anchors), None].expand(-1, 3, -1, -1)
-    wanted = net.distances(anchors, candidates), net.distances_to_own(anchors, own)
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        found = net.distances(anchors, candidates), net.distances_to_own(anchors, own)
-        assert torch.get_num_threads() == n_threads
-    finally:
-        torch.set_num_threads(before)
-    for ours, theirs in zip(found, wanted):
-        assert not ours.requires_grad
-        assert_allclose(ours, theirs, rtol=1e-5)
-
-
 def test_float32_keeps_the_order_of_distances():
     windows = make_motion(4, 8, random_state=0).data
     net = trained_a_little(CrossAttention())

@@ -64,7 +64,8 @@ class Anchors(Dataset):
         self.pools = Pools(self.groups)
         self.sessions = self.pools
         if session is not None:
-            self.sessions = Pools(codes(np.stack([self.groups, codes(session)], 1), axis=0))
+            stretch = codes(session)
+            self.sessions = Pools(codes(self.groups * (stretch.max(initial=0) + 1) + stretch))
         self.rows = np.arange(len(X)) if not n_mates else np.flatnonzero(self.pools.size > 1)
         self.n_left_out = len(X) - len(self.rows)
 
@@ -153,9 +154,9 @@ class Pools:
         return np.split(rows, np.flatnonzero(np.diff(self.code[rows])) + 1) if len(rows) else []
 
 
-def codes(labels, axis: int | None = None) -> np.ndarray:
-    """0, 1, ... for each label (or each row of labels)."""
-    return np.unique(np.asarray(labels), axis=axis, return_inverse=True)[1].reshape(-1)
+def codes(labels) -> np.ndarray:
+    """0, 1, ... for each label."""
+    return np.unique(np.asarray(labels), return_inverse=True)[1].reshape(-1)
 
 
 @dataclass(frozen=True)

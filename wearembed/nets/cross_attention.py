@@ -1,7 +1,5 @@
 """The learned motif distance of RelCon: how badly a candidate's patterns rebuild an anchor."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Literal, NamedTuple, get_args
 
@@ -104,14 +102,11 @@ class CrossAttention(nn.Module):
     def distances(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """Distance of each anchor (A, C, T) to each candidate (N, C, T): (A, N), in bounded memory."""
         anchors, candidates = self.compared(anchors), self.compared(candidates)
-        size = pairs_at_a_time(anchors)
-
-        def column(some: Tensor) -> Tensor:
+        size, columns = pairs_at_a_time(anchors), []
+        for some in candidates.split(min(CANDIDATES, size)):
             to = self.candidates(some)
             few_at_a_time = anchors.split(max(1, size // len(some)))
-            return torch.cat([self.block(few, self.query.responses(few), to) for few in few_at_a_time])
-
-        columns = side_by_side(column, candidates.split(min(CANDIDATES, size)))
+            columns.append(torch.cat([self.block(few, self.query.responses(few), to) for few in few_at_a_time]))
         return torch.cat(columns, 1) if columns else anchors.new_empty(len(anchors), 0)
 
     @torch.no_grad()
@@ -120,16 +115,15 @@ class CrossAttention(nn.Module):
         if not candidates.shape[1]:
             return anchors.new_empty(len(anchors), 0)
         anchors, candidates = self.compared(anchors), self.compared(candidates)
-        size = pairs_at_a_time(anchors)
-        few_at_a_time = max(1, size // candidates.shape[1])
-
-        def rows(few: Tensor, theirs: Tensor) -> Tensor:
-            responses = self.query.responses(few)
-            some = theirs.split(size, dim=1)
-            blocks = [self.block(few, responses, self.candidates(own.flatten(0, 1)), own.shape[1]) for own in some]
-            return torch.cat(blocks, 1)
-
-        return torch.cat(side_by_side(rows, anchors.split(few_at_a_time), candidates.split(few_at_a_time)))
+        size, columns = pairs_at_a_time(anchors), []
+        for own in candidates.split(size, dim=1):
+            few_at_a_time = max(1, size // own.shape[1])
+            blocks = [
+                self.block(few, self.query.responses(few), self.candidates(theirs.flatten(0, 1)), own.shape[1])
+                for few, theirs in zip(anchors.split(few_at_a_time), own.split(few_at_a_time), strict=True)
+            ]
+            columns.append(torch.cat(blocks))
+        return torch.cat(columns, 1)
 
     def compared(self, x: Tensor) -> Tensor:
         """What of a window is compared: all of it, or its motion without its mean."""
@@ -247,26 +241,6 @@ class Bottleneck(nn.Module):
 def instance_norm(x: Tensor) -> Tensor:
     """Zero mean and unit deviation over time; a single sample becomes zero."""
     return F.layer_norm(x, x.shape[-1:])
-
-
-def side_by_side(function: Callable[..., Tensor], *parts: Sequence[Tensor]) -> list[Tensor]:
-    """``function`` of each of the parts, without gradients; on a CPU as many at once as torch has threads.
-
-    Threads that share a small operation wait for one another most of the time; each its own part, they do not.
-    """
-    n_threads = torch.get_num_threads()
-    if n_threads == 1 or len(parts[0]) < 2 or parts[0][0].device.type != "cpu":
-        return [function(*part) for part in zip(*parts, strict=True)]
-
-    def alone(*part: Tensor) -> Tensor:
-        with torch.no_grad():
-            return function(*part)
-
-    try:
-        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(alone, *parts))
-    finally:
-        torch.set_num_threads(n_threads)  # threads that are born later ask what was set last
 
 
 def pairs_at_a_time(x: Tensor) -> int:
