@@ -143,11 +143,9 @@ def test_a_step_beside_the_loop(benchmark, all_threads):
             f"| {name} | {row['seconds']:.2f} | {row['peak_gib']:.2f} | {pace:.0f} | {pace / per_second['loop']:.1f} |"
         )
     shares = [GFLOP / rows[way]["seconds"] / rate for way, rate in zip(("float32", "bfloat16"), rates.values())]
-    print(
-        f"\nLarge matrix products: {rates[torch.float32]:.0f} GFLOP/s in float32, {rates[torch.bfloat16]:.0f} in ",
-        end="",
-    )
-    print(f"bfloat16. The step's {GFLOP / 1000:.1f} TFLOP go at {shares[0]:.0%} and {shares[1]:.0%} of these.")
+    best = [f"{rate:.0f}" for rate in rates.values()]
+    print(f"\nLarge matrix products: {best[0]} GFLOP/s in float32, {best[1]} in bfloat16. ", end="")
+    print(f"The step's {GFLOP / 1000:.1f} TFLOP go at {shares[0]:.0%} and {shares[1]:.0%} of these.")
     for way in ("float32", "bfloat16", "returned", "compiled"):
         np.testing.assert_allclose(rows[way]["loss"], loop["loss"], rtol=1e-4 if way == "float32" else 1e-2)
 
@@ -181,13 +179,9 @@ def test_distances_of_all_pairs(benchmark, all_threads):
 def test_many_distances_in_bounded_memory(benchmark):
     """`pairwise` of 2,000 windows with 16, which costs a 125th of 2,000 x 2,000, in a process of its own."""
     row = benchmark.pedantic(in_a_process_of_its_own, args=("pairwise",), rounds=1)
-    print(
-        f"\npairwise, 2,000 x 16 windows: {row['seconds']:.1f} s, {32_000 / row['seconds']:.0f} pairs a second, ",
-        end="",
-    )
-    print(
-        f"peak {row['peak_gib']:.2f} GiB, torch and all. 2,000 x 2,000: about {row['seconds'] * 125 / 60:.0f} minutes."
-    )
+    pace, minutes = 32_000 / row["seconds"], row["seconds"] * 125 / 60
+    print(f"\npairwise, 2,000 x 16 windows: {row['seconds']:.1f} s, {pace:.0f} pairs a second, ", end="")
+    print(f"peak {row['peak_gib']:.2f} GiB, torch and all. 2,000 x 2,000: about {minutes:.0f} minutes.")
 
 
 def many_distances():

@@ -261,8 +261,9 @@ class RelConEncoder(Encoder):
         Of the net's products, in training and in ``transform``. The distance and the loss stay in float32. ``"auto"``:
         bfloat16 where the device is fast in it.
     compile : bool or "openvino", default=False
-        True: compile the net by ``torch.compile`` for training. ``"openvino"``: let OpenVINO run ``transform`` on a
-        CPU, which it first takes some seconds to compile for (extra ``openvino``); training is as with False.
+        True: let ``torch.compile`` work for training, on the net where a GPU trains, on the distance's attention
+        everywhere. ``"openvino"``: let OpenVINO run ``transform`` on a CPU, for which it first takes some seconds to
+        compile (extra ``openvino``); training is as with False.
     num_workers : int, default=0
         Processes that read windows.
     callbacks : list of skorch callbacks, default=None
