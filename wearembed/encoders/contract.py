@@ -64,7 +64,9 @@ class Contract:
             X = signals.sample_at(X, np.arange(self.n_times) * (sfreq / self.sfreq), band=min(1.0, self.sfreq / sfreq))
         if self.standardized:
             X = signals.standardize(X)
-        return np.ascontiguousarray(X, dtype=np.float32)
+        shape = X.shape
+        # Torch chooses how to convolve by the stride of a single channel, which a view may have any of: make it plain.
+        return np.ascontiguousarray(X, dtype=np.float32).ravel().reshape(shape)
 
 
 def to_units(name: str, X: np.ndarray, units: str, wanted: str) -> np.ndarray:
