@@ -35,7 +35,8 @@ class DistilledAccelEncoder(HeartEncoder):
     dim : int, default=None
         Length of an embedding; None, or the same, is that of the teacher.
     temperature : float, default=0.04
-        Of the loss (our default, the contrastive paper's).
+        Of the loss (our default, the contrastive paper's). With a few hundred steps, 0.2 is easier to learn from
+        (docs/results).
     weight : float, default=0.5
         Share of the loss that looks for the student by its teacher; the rest looks the other way (our default).
     augment : bool, default=True
