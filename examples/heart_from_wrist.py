@@ -206,8 +206,7 @@ class Maker:
         return quietly(self.contrastive(AccelContrastiveEncoder)(max_epochs=0), self.windows.accel[self.train])
 
     def student(self, row):
-        teacher = row.replace("from", "teacher") if row.startswith("from") else "teacher-masked"
-        teacher = "teacher-untrained" if row == "joint-untrained" else teacher
+        teacher = teacher_of(row)
         self.encoder(teacher)
         size = (self.args.width // 2, 4) if row == "half" else self.size
         make = partial(
@@ -257,6 +256,13 @@ class Maker:
     def probed(self, Z):
         """Ridge, its strength chosen by leave-one-out within the training people."""
         return np.stack([probe(Z, y, self.train).predict(Z[self.test]) for y in self.windows.y.T], 1)
+
+
+def teacher_of(row):
+    """The row that a student learns from, or that a baseline is turned towards."""
+    if row == "joint-untrained":
+        return "teacher-untrained"
+    return row.replace("from", "teacher") if row.startswith("from") else "teacher-masked"
 
 
 def probe(Z, y, rows):
@@ -340,8 +346,8 @@ def retrieved(args, windows, found):
     """Student to teacher and back among held-out windows, and within a person; the baseline is turned to fit."""
     table = {}
     for row in found:
-        teacher = "teacher-contrastive" if row == "from-contrastive" else "teacher-masked"
-        student = row in ("from-masked", "from-contrastive", "no-augmentation", "half")
+        teacher = teacher_of(row)
+        student = row.startswith("from") or row in ("no-augmentation", "half")  # whose teacher stays as it is
         turned = row in ("accel-masked", "accel-contrastive", "untrained")
         if teacher not in found or not (student or turned):
             continue

@@ -17,6 +17,7 @@ import pytest
 import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from pulled import Pulled
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
@@ -36,21 +37,6 @@ from wearembed import (
     datasets,
     nets,
 )
-from wearembed.augment import Augment, noise
-
-
-class Pulled(torch.nn.Module):
-    """The least of objectives: two noisy views of a window are pulled together."""
-
-    n_mates = 0
-
-    def __init__(self, net):
-        super().__init__()
-        self.net, self.augment = net, Augment([(partial(noise, sd=0.1), 1.0)])
-
-    def forward(self, batch):
-        return (self.net(self.augment(batch["x"])) - self.net(self.augment(batch["x"]))).square().mean()
-
 
 SMALL = {"max_epochs": 1, "batch_size": 16, "device": "cpu", "random_state": 0}
 DISTANCE = RelConDistance(dim=8, kernel=5, bottleneck=2, **SMALL)

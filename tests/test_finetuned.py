@@ -12,6 +12,7 @@ import pytest
 import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from pulled import Pulled
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -28,7 +29,7 @@ from wearembed import (
     datasets,
     nets,
 )
-from wearembed.augment import Augment, noise, rotate
+from wearembed.augment import Augment, rotate
 
 SMALL = {"max_epochs": 1, "batch_size": 16, "device": "cpu", "random_state": 0}
 PARTS = partial(nets.ResNet1d, width=8, blocks=(1,), kernels=(3,))
@@ -38,19 +39,6 @@ SPREAD = X.std(2)  # (24, 3): numbers that windows hold
 BOTH = {"classifier": (FineTunedClassifier, y), "regressor": (FineTunedRegressor, SPREAD)}
 
 both = pytest.mark.parametrize(("kind", "labels"), BOTH.values(), ids=BOTH)
-
-
-class Pulled(torch.nn.Module):
-    """The least of objectives: two noisy views of a window are pulled together."""
-
-    n_mates = 0
-
-    def __init__(self, net):
-        super().__init__()
-        self.net, self.augment = net, Augment([(partial(noise, sd=0.1), 1.0)])
-
-    def forward(self, batch):
-        return (self.net(self.augment(batch["x"])) - self.net(self.augment(batch["x"]))).square().mean()
 
 
 def unfitted():

@@ -10,15 +10,15 @@ lock = threading.Lock()
 
 
 @contextmanager
-def kept_memory():
+def kept_memory(device: str = "cpu"):
     """Inside, what torch frees is handed out again and not given back to the kernel; at the end all of it is.
 
     A step on a CPU takes and frees tensors of tens of megabytes, which glibc maps anew each time, and the kernel fills
-    them with zeros page by page (``nox -s bench -- -k step`` has a row without). Nothing happens where the C library is
-    another. The setting is the whole process's; afterwards it is what glibc itself arrives at once large blocks have
-    been freed.
+    them with zeros page by page (``nox -s bench -- -k step`` has a row without). Nothing happens on a GPU, or where
+    the C library is another. The setting is the whole process's; afterwards it is what glibc itself arrives at once
+    large blocks have been freed.
     """
-    libc = glibc()
+    libc = glibc() if device.startswith("cpu") else None
     if libc is None:
         yield
         return

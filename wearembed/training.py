@@ -5,7 +5,7 @@ import json
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -399,7 +399,7 @@ def train(
         verbose=verbose,
     )
     try:
-        with kept_memory() if torch.device(device).type == "cpu" else nullcontext():
+        with kept_memory(device):
             learner.fit(anchors)
     except Stopped as stop:
         raise KeyboardInterrupt from stop
@@ -438,9 +438,12 @@ def find_device(device: str) -> str:
 
 def autocast(device: str, precision: str):
     """Half precision where it is asked for: matrix products and convolutions in bfloat16."""
-    if precision == "auto":
-        precision = "bfloat16" if has_bfloat16(device) else "float32"
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=is_half(device, precision))
+
+
+def is_half(device: str, precision: str) -> bool:
+    """Whether products are in bfloat16."""
+    return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
 
 
 def has_bfloat16(device: str) -> bool:

@@ -11,7 +11,6 @@ its own, whose peak memory is read; ratios mean something, seconds are those of 
 import json
 import os
 import resource
-import subprocess
 import sys
 import time
 import warnings
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from machine import OPERATIONS, in_a_process_of_its_own, products
 
 from wearembed import RelConDistance
 from wearembed.memory import kept_memory
@@ -99,12 +99,6 @@ def one_step(way):
     return {"seconds": min(seconds), "peak_gib": peak, "loss": losses[0], "threads": torch.get_num_threads()}
 
 
-def in_a_process_of_its_own(way):
-    threads = {**os.environ, "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))}
-    done = subprocess.run([sys.executable, __file__, way], capture_output=True, text=True, check=True, env=threads)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.fixture
 def all_threads():
     """As many as the processes of their own have; the tests' conftest asks for one."""
@@ -117,21 +111,20 @@ def all_threads():
 def matrix_rates():
     """GFLOP/s of a large product in float32 and in bfloat16: what the machine gives at best."""
     rates = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        a, b = torch.randn(4096, 2048).to(dtype), torch.randn(2048, 2048).to(dtype)
+    for dtype, product in products():
         seconds = []
         for _ in range(5):
             start = time.perf_counter()
-            a @ b
+            product()
             seconds.append(time.perf_counter() - start)
-        rates[dtype] = 2 * 4096 * 2048 * 2048 / min(seconds) / 1e9
+        rates[dtype] = OPERATIONS / min(seconds) / 1e9
     return rates
 
 
 def test_a_step_beside_the_loop(benchmark, all_threads):
     rates = matrix_rates()
-    rows = {way: in_a_process_of_its_own(way) for way in WAYS if way != "bfloat16"}
-    rows["bfloat16"] = benchmark.pedantic(in_a_process_of_its_own, args=("bfloat16",), rounds=1)
+    rows = {way: in_a_process_of_its_own(__file__, way) for way in WAYS if way != "bfloat16"}
+    rows["bfloat16"] = benchmark.pedantic(in_a_process_of_its_own, args=(__file__, "bfloat16"), rounds=1)
     loop = rows["loop"]
     per_second = {way: N_ANCHORS * (N_ANCHORS - 1 + N_MATES) / row["seconds"] for way, row in rows.items()}
     per_second["participants"] = N_TOGETHER * (N_TOGETHER - 1) / rows["participants"]["seconds"]
@@ -165,7 +158,7 @@ def test_distances_of_all_pairs(benchmark, all_threads):
         start = time.perf_counter()
         compiled_far = net.distances(x, x)
         compiled = time.perf_counter() - start
-    rate = matrix_rates()[torch.float32]
+    rate = matrix_rates()["float32"]
     print(f"\n| distances, {N_ANCHORS} x {N_ANCHORS} windows | pairs a second | times as many | share of matrix rate |")
     print("|---|---|---|---|")
     for name, seconds in {"a candidate at a time": loop, "wearembed": at_once, "`compile=True`": compiled}.items():
@@ -178,7 +171,7 @@ def test_distances_of_all_pairs(benchmark, all_threads):
 
 def test_many_distances_in_bounded_memory(benchmark):
     """`pairwise` of 2,000 windows with 16, which costs a 125th of 2,000 x 2,000, in a process of its own."""
-    row = benchmark.pedantic(in_a_process_of_its_own, args=("pairwise",), rounds=1)
+    row = benchmark.pedantic(in_a_process_of_its_own, args=(__file__, "pairwise"), rounds=1)
     pace, minutes = 32_000 / row["seconds"], row["seconds"] * 125 / 60
     print(f"\npairwise, 2,000 x 16 windows: {row['seconds']:.1f} s, {pace:.0f} pairs a second, ", end="")
     print(f"peak {row['peak_gib']:.2f} GiB, torch and all. 2,000 x 2,000: about {minutes:.0f} minutes.")

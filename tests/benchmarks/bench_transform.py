@@ -8,8 +8,6 @@ the machine can do. The operations are those that torch counts. Norms have the s
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
 import warnings
@@ -18,6 +16,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from machine import OPERATIONS, in_a_process_of_its_own, products
 from torch.utils.flop_counter import FlopCounterMode
 
 from wearembed import AccelMaskedEncoder, PPGContrastiveEncoder, RelConEncoder
@@ -63,13 +62,6 @@ def ways(encoder, X, x):
         yield "OpenVINO, bfloat16", lambda: transform(compile="openvino", precision="bfloat16")
 
 
-def products():
-    """The matrix product that is taken for what the machine can do, by its dtype."""
-    for dtype in (torch.float32, HALF):
-        a, b = torch.ones(4096, 2048, dtype=dtype), torch.ones(2048, 2048, dtype=dtype)
-        yield str(dtype).removeprefix("torch."), lambda a=a, b=b: a @ b
-
-
 def measured(name, turns=5):
     encoder, X, x = untrained(name)
     timed = {**dict(ways(encoder, X, x)), **dict(products())}
@@ -81,7 +73,7 @@ def measured(name, turns=5):
             function()
             seconds[way].append(time.perf_counter() - start)
     best = {way: min(times) for way, times in seconds.items()}
-    peak = {dtype: 2 * 4096 * 2048 * 2048 / best.pop(dtype) / 1e9 for dtype, _ in products()}
+    peak = {dtype: OPERATIONS / best.pop(dtype) / 1e9 for dtype, _ in products()}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         encoder.net_(x[:1])
     wanted = made["plain net, float32"]
@@ -94,15 +86,9 @@ def measured(name, turns=5):
     return {"rows": rows, "peak": peak, "threads": torch.get_num_threads(), "mflop": counter.get_total_flops() / 1e6}
 
 
-def in_a_process_of_its_own(name):
-    threads = {**os.environ, "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))}
-    done = subprocess.run([sys.executable, __file__, name], capture_output=True, text=True, check=True, env=threads)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.mark.parametrize("name", NETS)
 def test_transform_beside_the_plain_net(benchmark, name):
-    found = benchmark.pedantic(in_a_process_of_its_own, args=(name,), rounds=1)
+    found = benchmark.pedantic(in_a_process_of_its_own, args=(__file__, name), rounds=1)
     rows, peak, shape = found["rows"], found["peak"], NETS[name][1]
     print(f"\n{name}, {shape[0]} windows of {shape[1]} x {shape[2]}, {found['mflop']:.0f} MFLOP each, on", end=" ")
     peaks = " and ".join(f"{gflops:.0f} in {dtype}" for dtype, gflops in peak.items())

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 from sklearn.utils import Bunch
 
-from .heart import checked, coloured, columns, moments, truth
+from .checks import n_times_of
+from .heart import coloured, columns, moments, truth
 
 
 def make_ecg(n_participants=8, n_windows=20, *, seconds=30.0, sfreq=128.0, random_state=None):
@@ -48,7 +49,7 @@ def make_ecg(n_participants=8, n_windows=20, *, seconds=30.0, sfreq=128.0, rando
     >>> all(np.median(peak) > np.quantile(x, 0.95) for x, peak in zip(ecg.data, peaks))
     True
     """
-    n_times = checked(seconds, sfreq, n_participants=n_participants, n_windows=n_windows)
+    n_times = n_times_of(seconds, sfreq, n_participants=n_participants, n_windows=n_windows)
     t = np.arange(n_times) / sfreq
     data = np.empty((n_participants * n_windows, 1, n_times), np.float32)
     rows = []

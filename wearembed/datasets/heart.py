@@ -1,13 +1,11 @@
 """Hearts and the people they beat in: what all the sensors of one simulated moment share."""
 
-from numbers import Integral
 from types import SimpleNamespace
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfftfreq
-from sklearn.utils import check_random_state
 
-from ..signals import positive
+from .checks import seeds_of
 
 SLOW = 8  # Hz at which breath and the course of the heart rate are followed
 TABLE = 256  # Hz of the tables that hold the wave of one beat
@@ -20,8 +18,7 @@ def moments(n_participants, n_windows, seconds, random_state, wear):
     Persons, days and windows have generators of their own, so that neither more participants nor more windows change
     the first.
     """
-    seed = None if random_state is None else check_random_state(random_state).randint(2**31 - 1)
-    for i, own in enumerate(np.random.SeedSequence(seed).spawn(n_participants)):
+    for i, own in enumerate(seeds_of(n_participants, random_state)):
         body, sensors, days, *windows = (np.random.default_rng(s) for s in own.spawn(3 + n_windows))
         person = _person(body)
         worn = wear(sensors, person)
@@ -54,17 +51,6 @@ def truth(moment, seconds):
 def columns(rows):
     """Rows of truth as arrays; beats stay a list, since windows differ in how many they hold."""
     return {name: [r[name] for r in rows] if name == "beats" else np.array([r[name] for r in rows]) for name in rows[0]}
-
-
-def checked(seconds, sfreq, **counts):
-    """The samples of a window, once all that was asked for can be had."""
-    for name, value in counts.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"Expected {name} to be a whole number of at least 1, got {value!r}.")
-    n_times = round(positive(seconds, "seconds", "s") * positive(sfreq, "sfreq", "Hz"))
-    if n_times < 2:
-        raise ValueError(f"Expected windows of 2 samples or more, got {seconds} s at {sfreq} Hz. Lengthen them.")
-    return n_times
 
 
 def _person(rng):

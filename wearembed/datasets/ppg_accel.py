@@ -7,7 +7,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from sklearn.utils import Bunch
 
-from .heart import TABLE, added, checked, coloured, columns, moments, truth
+from .checks import n_times_of
+from .heart import TABLE, added, coloured, columns, moments, truth
 
 LEAD = 0.22  # seconds that the table of a pulse wave begins before its steepest rise
 
@@ -77,7 +78,7 @@ def make_ppg_accel(
     True
     """
     counts = {"n_participants": n_participants, "n_windows": n_windows, "n_ppg_channels": n_ppg_channels}
-    n_times = checked(seconds, sfreq, **counts)
+    n_times = n_times_of(seconds, sfreq, **counts)
     _between("motion", motion, 0, 1)
     _between("pulse", pulse, 0, np.inf)
     t = np.arange(n_times) / sfreq

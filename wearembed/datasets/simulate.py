@@ -1,6 +1,5 @@
 """Simulated recordings: people whose every trait is known."""
 
-from numbers import Integral
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -8,9 +7,10 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 
-from ..signals import STANDARD_GRAVITY, positive, resample
+from ..signals import STANDARD_GRAVITY, resample
+from .checks import n_times_of, seeds_of
 
 RATE = 100  # Hz at which bodies move here, whatever rate the device has
 PHASES = 256  # steps of the table that holds one stride
@@ -129,11 +129,11 @@ def make_motion(
     >>> bool(np.median(np.abs(steps - motion.cadence)) < 0.05)
     True
     """
-    n_times = _checked(n_participants, n_windows, seconds, sfreq, activities, placements)
-    seed = None if random_state is None else check_random_state(random_state).randint(2**31 - 1)
+    n_times = n_times_of(seconds, sfreq, n_participants=n_participants, n_windows=n_windows)
+    _check_choices(activities, placements)
     sizes = [len(part) for part in np.array_split(np.arange(n_windows), -(-n_windows // LONGEST))]
     rows = []
-    for i, own in enumerate(np.random.SeedSequence(seed).spawn(n_participants)):
+    for i, own in enumerate(seeds_of(n_participants, random_state)):
         rng = np.random.default_rng(own)
         person = _person(rng, str(rng.choice(list(placements))))
         worn = _device(rng) if device else Device(float(sfreq))
@@ -152,18 +152,11 @@ own, with heel strikes as damped impulses; hands reach, turn and shake; the devi
 resolution and a rate of its own."""
 
 
-def _checked(n_participants, n_windows, seconds, sfreq, activities, placements):
-    """The samples of a window, once all that was asked for can be had."""
-    for name, value in {"n_participants": n_participants, "n_windows": n_windows}.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"Expected {name} to be a whole number of at least 1, got {value!r}.")
+def _check_choices(activities, placements):
+    """Refuse what people do not do here, and where they wear nothing."""
     for name, asked, known in [("activities", activities, ACTIVITIES), ("placements", placements, PLACEMENTS)]:
         if isinstance(asked, str) or not len(asked) or set(asked) - set(known):
             raise ValueError(f"Expected {name} to be a list of one or more of {known}, got {asked!r}.")
-    n_times = round(positive(seconds, "seconds", "s") * positive(sfreq, "sfreq", "Hz"))
-    if n_times < 2:
-        raise ValueError(f"Expected windows of 2 samples or more, got {seconds} s at {sfreq} Hz. Lengthen them.")
-    return n_times
 
 
 def _person(rng, placement):

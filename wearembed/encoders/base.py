@@ -18,7 +18,7 @@ from torch import nn
 
 from .. import __version__, hub
 from ..nets import ResNet1d, for_inference
-from ..training import PRECISIONS, Anchors, Recipe, find_device, has_bfloat16, run_seed, seeded, train
+from ..training import PRECISIONS, Anchors, Recipe, find_device, is_half, run_seed, seeded, train
 from .contract import Contract, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
 from .runtimes import fingerprint, through_openvino, to_onnx
@@ -150,8 +150,8 @@ class Trainable(Pretrained):
 
     def _learn(self, X, groups, session, columns, seed, folder, identity) -> list[dict]:
         """Split, make the objective on what is to be learnt from, and train it."""
-        data = {"X": X, "groups": groups, "session": session, **columns}
         out, valid = self._held_out(X, groups, seed), None
+        data = {"X": X, "groups": groups, "session": session, **self._fitted_columns(columns, ~out)}
         seen = data if not out.any() else {name: a if a is None else a[~out] for name, a in data.items()}
         objective: Any = self._make_objective(**seen, seed=seed)
         anchors = Anchors(**seen, n_mates=objective.n_mates, sampler=self.sampler)
@@ -178,6 +178,18 @@ class Trainable(Pretrained):
             verbose=self.verbose,
             recipe=self._recipe,
         )
+
+    def _fitted_columns(self, columns: dict, seen: np.ndarray) -> dict[str, np.ndarray]:
+        """`columns` once it is known which windows are trained on."""
+        return columns
+
+    def _fit_first(self, part: "Trainable", name: str, random_state, X, groups, session):
+        """Fit a part that this one learns from, by its seed and in its folder where the part names none."""
+        if part.random_state is None:
+            part.set_params(random_state=random_state)
+        if part.checkpoint_dir is None and self.checkpoint_dir is not None:
+            part.set_params(checkpoint_dir=Path(self.checkpoint_dir) / name)
+        return part.fit(X, groups=groups, session=session)
 
     def _held_out(self, X, groups, seed: int) -> np.ndarray:
         """Windows whose loss is only watched: those of some participants (some windows, where there is one)."""
@@ -300,7 +312,7 @@ class Trainable(Pretrained):
     def _through_net(self, windows: np.ndarray, n_out: int) -> np.ndarray:
         """The `n_out` numbers that the net makes of each window, whatever its company."""
         device = find_device(self.device)
-        half = self.precision == "bfloat16" or (self.precision == "auto" and has_bfloat16(device))
+        half = is_half(device, self.precision)
         runtime = "openvino" if self.compile == "openvino" and device == "cpu" else torch.device(device).type
         x = torch.zeros(at_once(runtime, windows.shape[-1]), *windows.shape[1:])
         Z = np.empty((len(windows), n_out), np.float32)

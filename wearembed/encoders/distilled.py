@@ -214,12 +214,7 @@ validation_fraction, random_state, verbose
         if teacher.__sklearn_is_fitted__():
             teacher._ready()
             return teacher
-        teacher = clone(teacher)
-        if teacher.random_state is None:
-            teacher.set_params(random_state=self.random_state)
-        if teacher.checkpoint_dir is None and self.checkpoint_dir is not None:
-            teacher.set_params(checkpoint_dir=Path(self.checkpoint_dir) / "teacher")
-        return teacher.fit(paired, groups=groups, session=session)
+        return self._fit_first(clone(teacher), "teacher", self.random_state, paired, groups, session)
 
     def _train(self, X, groups, session, columns):
         super()._train(X, groups, session, columns)

@@ -433,12 +433,11 @@ validation_fraction, random_state, verbose
             )
         return np.array([code[label] for label in labels])
 
-    def _learn(self, X, groups, session, columns, seed, folder, identity):
+    def _fitted_columns(self, columns, seen):
+        if self.class_weight is None:
+            return columns
         y = columns["y"]
-        if self.class_weight is not None:
-            weights = self._class_weights(y[~self._held_out(X, groups, seed)])
-            columns = {**columns, "weight": weights[y].astype(np.float32)}
-        return super()._learn(X, groups, session, columns, seed, folder, identity)
+        return {**columns, "weight": self._class_weights(y[seen])[y].astype(np.float32)}
 
     def _class_weights(self, seen: np.ndarray) -> np.ndarray:
         """A factor for each class, in which balanced ones are one on average over the windows that are trained on."""
@@ -614,13 +613,12 @@ validation_fraction, random_state, verbose
         scale = y.std(0)
         self.target_mean_, self.target_scale_ = np.asarray(y.mean(0)), np.where(scale > 0, scale, 1.0)
 
-    def _learn(self, X, groups, session, columns, seed, folder, identity):
+    def _fitted_columns(self, columns, seen):
         y = columns["y"]
         if self.weights is None:
-            self._measure(y[~self._held_out(X, groups, seed)])
+            self._measure(y[seen])
         y = (y - self.target_mean_) / self.target_scale_
-        columns = {**columns, "y": y.reshape(len(y), -1).astype(np.float32)}
-        return super()._learn(X, groups, session, columns, seed, folder, identity)
+        return {**columns, "y": y.reshape(len(y), -1).astype(np.float32)}
 
     def _output(self):
         return f"{self._n_outputs} {'number' if self._n_outputs == 1 else 'numbers'} a window, by `predict`"

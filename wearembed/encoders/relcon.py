@@ -160,7 +160,7 @@ validation_fraction, random_state, verbose, sfreq, units
         net, far = self.net_.to(device), np.empty((len(A), len(B)), np.float32)
         candidates = torch.tensor(B, device=device)
         net.compiled = self.compile is True
-        with kept_memory():
+        with kept_memory(device):
             for start in range(0, len(A), 64):
                 anchors = torch.tensor(A[start : start + 64], device=device)
                 far[start : start + 64] = net.distances(anchors, candidates).float().cpu().numpy()
@@ -395,11 +395,7 @@ class RelConEncoder(Encoder):
             distance._ready()
         else:
             distance = clone(distance).set_params(sfreq=contract.sfreq, units=contract.units)
-            if distance.random_state is None:
-                distance.set_params(random_state=seed)
-            if distance.checkpoint_dir is None and self.checkpoint_dir is not None:
-                distance.set_params(checkpoint_dir=Path(self.checkpoint_dir) / "distance")
-            distance.fit(X, groups=groups, session=session)
+            self._fit_first(distance, "distance", seed, X, groups, session)
         theirs = distance.contract_
         if (theirs.n_channels, theirs.sfreq, theirs.units) != (contract.n_channels, contract.sfreq, contract.units):
             raise ValueError(
