@@ -7,14 +7,19 @@ import shutil
 import numpy as np
 import pytest
 import safetensors.torch
+import skops.io
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import wearembed
 from wearembed import Encoder, RelConDistance, RelConEncoder, datasets, hub
 
-X = datasets.make_motion(n_participants=2, n_windows=8, random_state=0).data
+MOTION = datasets.make_motion(n_participants=2, n_windows=8, random_state=0)
+X, y = MOTION.data, MOTION.target
 SMALL = {"max_epochs": 1, "batch_size": 8, "device": "cpu", "random_state": 0}
 
 
@@ -41,7 +46,7 @@ def test_a_folder_holds_four_files_of_safetensors_json_and_text(folder):
 def test_the_card_says_synthetic_first_and_repr_says_it_too(folder):
     card = (folder / "README.md").read_text()
     assert "synthetic" in card.split("---\n")[2].strip().splitlines()[0].lower()
-    assert 'license: "BSD-3-Clause"' in card and "library_name" in card and "256 samples at 100 Hz" in card
+    assert 'license: "bsd-3-clause"' in card and "library_name" in card and "256 samples at 100 Hz" in card
     assert "synthetic" in repr(RelConEncoder.from_pretrained(folder))
 
 
@@ -91,6 +96,33 @@ def test_half_the_bytes_nearly_the_same_embedding(trained, tmp_path):
     assert_allclose(loaded.transform(X), trained.transform(X), atol=0.05 * np.abs(trained.transform(X)).max())
 
 
+def test_a_quarter_of_the_bytes_nearly_the_same_embedding(tmp_path):
+    encoder = RelConEncoder.from_pretrained("wearembed/relcon-synthetic", device="cpu")
+    encoder.save_pretrained(tmp_path / "full").save_pretrained(tmp_path / "int8", dtype="int8")
+    full, small = (os.path.getsize(tmp_path / name / "model.safetensors") for name in ("full", "int8"))
+    Z, loaded = encoder.transform(X), RelConEncoder.from_pretrained(tmp_path / "int8", device="cpu")
+    assert small < 0.3 * full and loaded.verify()
+    assert_allclose(loaded.transform(X), Z, atol=0.05 * np.abs(Z).max())
+
+
+def test_each_number_is_off_by_half_a_step_of_its_row_at_most(trained, tmp_path):
+    trained.save_pretrained(tmp_path / "int8", dtype="int8")
+    loaded = RelConEncoder.from_pretrained(tmp_path / "int8", device="cpu")
+    assert json.loads((tmp_path / "int8" / "config.json").read_text())["format"] == 2
+    for name, tensor in trained.net_.state_dict().items():
+        got = loaded.net_.state_dict()[name]
+        if tensor.ndim < 2:
+            assert torch.equal(got, tensor.cpu())
+        for row, other in zip(tensor.cpu(), got) if tensor.ndim > 1 else ():
+            assert (row - other).abs().max() <= row.abs().max() / 254 * 1.001
+    assert_allclose(loaded.transform(X), trained.transform(X), atol=0.05 * np.abs(trained.transform(X)).max())
+    loaded.save_pretrained(tmp_path / "again")
+    assert_array_equal(RelConEncoder.from_pretrained(tmp_path / "again").transform(X), loaded.transform(X))
+    assert json.loads((tmp_path / "again" / "config.json").read_text())["format"] == 1
+    with pytest.raises(ValueError, match="dtype is one of float32, bfloat16, int8; got 'int4'"):
+        trained.save_pretrained(tmp_path / "x", dtype="int4")
+
+
 def test_an_older_checkpoint_is_replaced_whole_and_other_files_are_never_touched(trained, folder, tmp_path):
     before = (folder / "README.md").read_text()
     trained.save_pretrained(folder, license="MIT")
@@ -108,7 +140,7 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(trained, folder, monkeypatc
         return write(file, data)
 
     write = hub.write
-    monkeypatch.setattr(hub, "write", full)
+    monkeypatch.setattr(hub.folder, "write", full)
     with pytest.raises(OSError, match="No space left"):
         trained.save_pretrained(folder, license="MIT")
     assert RelConEncoder.from_pretrained(folder).verify() and os.listdir(tmp_path) == ["weights"]
@@ -157,6 +189,25 @@ def test_an_unfitted_encoder_has_nothing_to_save(tmp_path):
     with pytest.raises(ValueError, match="not fitted yet"):
         RelConEncoder().save_pretrained(tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+# ---------------------------------------------------------------------------------- a whole pipeline, by skops
+
+
+@pytest.mark.parametrize("which", ["fitted", "frozen"])
+def test_a_whole_pipeline_goes_through_skops_and_is_equal_to_the_bit(trained, folder, tmp_path, which):
+    encoder = clone(trained) if which == "fitted" else RelConEncoder.from_pretrained(folder, device="cpu")
+    pipeline = make_pipeline(encoder, StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
+    skops.io.dump(pipeline, tmp_path / "pipeline.skops")
+    foreign = skops.io.get_untrusted_types(file=tmp_path / "pipeline.skops")
+    assert foreign and all(name.startswith("wearembed.") for name in foreign)
+    with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException):
+        skops.io.load(tmp_path / "pipeline.skops", trusted=[])
+    loaded = skops.io.load(tmp_path / "pipeline.skops", trusted=foreign)
+    assert_array_equal(loaded.predict_proba(X), pipeline.predict_proba(X))
+    assert_array_equal(loaded.predict(X), pipeline.predict(X))
+    assert_array_equal(loaded[0].transform(X), pipeline[0].transform(X))
+    assert loaded[0].contract_ == pipeline[0].contract_
 
 
 # ---------------------------------------------------------------------------------- damage
@@ -216,7 +267,7 @@ def test_weights_changed_by_hand_do_not_verify(folder):
     ("changes", "message"),
     [
         ({"library_name": "transformers"}, "no checkpoint of wearembed"),
-        ({"format": 2}, "format 2; this version of wearembed reads 1.*pip install -U"),
+        ({"format": 3}, "format 3; this version of wearembed reads 1 and 2.*pip install -U"),
         ({"format": None}, "format None"),
         ({"estimator_class": "os.system"}, "holds a 'os.system', which this version of wearembed does not have"),
         ({"estimator_class": "Pretrained"}, "'Pretrained'"),
@@ -278,7 +329,8 @@ def test_folders_and_names_that_are_no_checkpoints_are_told_apart(tmp_path, monk
 
 def test_a_hub_name_that_is_not_cached_says_what_can_be_done(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match=r"'user/nobody' is not a folder here.*token= for a private.*a bundled name"
+        FileNotFoundError,
+        match=r"'user/nobody' is not a folder here.*token= where .* private.*a folder that.*a bundled name",
     ):
         RelConEncoder.from_pretrained("user/nobody", local_files_only=True, cache_dir=tmp_path)
 

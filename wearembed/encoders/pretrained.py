@@ -2,7 +2,10 @@
 
 import copy
 import inspect
+import itertools
 import json
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -11,10 +14,11 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from torch.nn.modules.module import register_module_module_registration_hook
 
 from .. import __version__, hub
 from ..training import find_device
-from .contract import Contract
+from .contract import Contract, is_acceleration
 
 # Parameters that say where and how to run, not what the estimator is; a checkpoint does not keep them.
 OF_THE_RUN = {
@@ -22,7 +26,8 @@ OF_THE_RUN = {
     *("random_state", "verbose", "sfreq", "units", "validation_fraction", "precision"),
     *("distance", "teacher", "encoder", "net", "objective", "class_weight"),
 }
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+MOST_MODULES = 5000  # that a net is built of; the largest of ours has some hundreds
+SPREAD = ("mean", "deviation")  # of the embeddings of windows of training
 
 resident: WeakValueDictionary[tuple, torch.nn.Module] = WeakValueDictionary()  # frozen nets, one copy a process
 
@@ -88,15 +93,28 @@ class Pretrained(BaseEstimator):
         return estimator._take(checkpoint)
 
     def save_pretrained(
-        self, folder, *, data=(), license=None, synthetic=None, description="", dtype="float32"
+        self,
+        folder,
+        *,
+        data=None,
+        license=None,
+        synthetic=None,
+        description=None,
+        attribution=None,
+        results=None,
+        spent=None,
+        windows=None,
+        dtype="float32",
     ) -> "Pretrained":
         """Write a checkpoint folder: weights, contract, hashes, a reference to verify by, and a card.
+
+        What was said of weights that were loaded, and not trained on since, is said again unless it is said anew.
 
         Parameters
         ----------
         folder : path
             New, empty, or with an older checkpoint, which stays whole until the new one is.
-        data : sequence of str, default=()
+        data : sequence of str, default=None
             Names of the data sets that the weights were trained on, besides those of the weights that training began
             from.
         license : str, default=None
@@ -104,29 +122,132 @@ class Pretrained(BaseEstimator):
         synthetic : bool, default=None
             Whether all of the data were simulated; stands in the card's first line and in ``repr``. None: as in the
             checkpoint that it was loaded from, if it was not trained since; else False.
-        description : str, default=""
+        description : str, default=None
             A sentence for the card, such as the command that trained the weights.
-        dtype : {"float32", "bfloat16"}, default="float32"
-            Storage; the weights are float32 again when loaded.
+        attribution : list of dict or DataFrame, default=None
+            Whose data it were, a row for each data set: ``name``, ``source`` (its address or paper), ``license``, and
+            what else is to be said. The names count as `data`.
+        results : list of dict or DataFrame, default=None
+            What the weights achieved, a row for each result: ``dataset``, ``metric``, ``value``, the ends of an
+            interval ``low`` and ``high``, and what else there is, such as ``baseline``. A result without an interval
+            is refused.
+        spent : dict, default=None
+            What training took, such as ``{"hours": 3.5, "device": "NVIDIA H100"}``.
+        windows : array of shape (n_windows, n_channels, n_times), default=None
+            Windows of training at `sfreq` in `units`; mean and deviation of the embeddings of up to 2,000 of them are
+            stored, and nothing else, so that others can tell how far theirs have drifted. Of what has ``transform``.
+        dtype : {"float32", "bfloat16", "int8"}, default="float32"
+            Storage; the weights are float32 again when loaded. ``"int8"``: rows of matrices and filters, each with a
+            scale.
 
         Returns
         -------
         self
         """
-        self._ready()
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype is one of {', '.join(DTYPES)}; got {dtype!r}.")
-        tensors = {name: stored(t, DTYPES[dtype]) for name, t in self._tensors().items()}
-        twin = copy.deepcopy(self).set_params(precision="float32", compile=False)
-        twin._fill({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, folder)
-        windows = reference_windows(self.contract_)
-        reference = {"windows": torch.from_numpy(windows), "output": torch.from_numpy(twin._replay(windows))}
-        training = {**getattr(self, "training_", {})}
-        data = [*training.get("data", []), *(name for name in data if name not in training.get("data", []))]
-        said = {"data": data, "license": license, "synthetic": synthetic, "description": description}
-        training |= {key: value for key, value in said.items() if value not in (None, "", [])}
-        hub.save(folder, {**self._config(), "training": training}, tensors, reference)
+        told = {"data": data, "license": license, "synthetic": synthetic, "description": description}
+        told |= {"attribution": attribution, "results": results, "spent": spent}
+        hub.save(folder, hub.contents(*self._parts(told, windows, dtype)))
         return self
+
+    def push_to_hub(
+        self,
+        repo_id,
+        *,
+        data=None,
+        license=None,
+        synthetic=None,
+        description=None,
+        attribution=None,
+        results=None,
+        spent=None,
+        windows=None,
+        dtype="float32",
+        private=None,
+        token=None,
+        revision=None,
+        commit_message=None,
+        create_pr=False,
+        dry_run=False,
+    ):
+        """Publish a checkpoint on the Hugging Face hub, as one commit of the four files that `save_pretrained` writes.
+
+        Parameters
+        ----------
+        repo_id : str
+            ``"user/name"``; made where it is missing.
+        data, license, synthetic, description, attribution, results, spent, windows, dtype
+            As in `save_pretrained`. Licence and data have to be known, from here or from the weights that were loaded.
+        private : bool, default=None
+            Of a repository that is made anew. None: public, unless the organisation has it otherwise.
+        token : str, default=None
+            That may write there; None is the one of ``hf auth login``.
+        revision : str, default=None
+            Branch, made where it is missing; None is the main one.
+        commit_message : str, default=None
+        create_pr : bool, default=False
+            Propose the commit, rather than make it.
+        dry_run : bool, default=False
+            Send nothing and call nobody: give back what would be sent, which shows itself when printed.
+
+        Returns
+        -------
+        str or Upload
+            The address of the commit. For a dry run: ``files`` (bytes by name), ``sizes`` and ``card``.
+
+        Raises
+        ------
+        ValueError
+            Licence or data are not known, or `repo_id` is no name of a repository.
+        ConnectionError
+            The hub did not take it.
+
+        Examples
+        --------
+        >>> from wearembed import RelConEncoder
+        >>> encoder = RelConEncoder.from_pretrained("wearembed/relcon-synthetic")
+        >>> upload = encoder.push_to_hub("user/motion", dry_run=True)
+        >>> sorted(upload.sizes)
+        ['README.md', 'config.json', 'model.safetensors', 'reference.safetensors']
+        """
+        told = {"data": data, "license": license, "synthetic": synthetic, "description": description}
+        told |= {"attribution": attribution, "results": results, "spent": spent}
+        hub.Upload(repo_id, {}, revision)  # a bad name is an error before any work
+        config, tensors, reference = self._parts(told, windows, dtype)
+        config["training"] = hub.published(config["training"])
+        files = hub.contents(config, tensors, reference, name=repo_id)
+        upload = hub.Upload(repo_id, files, revision, private, commit_message, create_pr)
+        return upload if dry_run else upload.send(token)
+
+    def _parts(self, told: dict, windows, dtype: str) -> tuple[dict, dict, dict]:
+        """Configuration, tensors and reference of a checkpoint of this estimator."""
+        self._ready()
+        training = hub.lineage({**self._spent(), **getattr(self, "training_", {})}, **told)
+        tensors = hub.pack(self._tensors(), dtype)
+        twin = copy.deepcopy(self).set_params(precision="float32", compile=False)
+        twin._fill(hub.unpack(tensors), type(self).__name__)
+        fixed = reference_windows(self.contract_)
+        reference = {"windows": torch.from_numpy(fixed), "output": torch.from_numpy(twin._replay(fixed))}
+        return {**self._config(), "training": training}, tensors, {**reference, **self._spread(twin, windows)}
+
+    def _spent(self) -> dict:
+        """What training took, where it was trained here."""
+        seconds = sum(epoch.get("dur", 0.0) for epoch in getattr(self, "history_", []))
+        return {"spent": {"hours": round(seconds / 3600, 4), "device": find_device(self.device)}} if seconds else {}
+
+    def _spread(self, twin: "Pretrained", windows) -> dict[str, torch.Tensor]:
+        """Mean and deviation of the embeddings of windows of training; those of the weights, where none are given."""
+        if windows is None:
+            known = self._read().reference if self.weights is not None and not self.max_epochs else {}
+            return {key: known[key] for key in SPREAD if key in known}
+        if not hasattr(self, "transform"):
+            raise ValueError(
+                f"windows are for the mean and deviation of embeddings, and {type(self).__name__} gives none. Leave "
+                f"them out."
+            )
+        windows = windows if hasattr(windows, "shape") else np.asarray(windows)
+        chosen = np.random.default_rng(0).permutation(len(windows))[:2000]
+        Z = twin.transform(windows[np.sort(chosen)])
+        return {"mean": torch.from_numpy(Z.mean(0)), "deviation": torch.from_numpy(Z.std(0))}
 
     def verify(self) -> bool:
         """Read the weights anew, check their hashes, and replay the stored reference.
@@ -148,16 +269,50 @@ class Pretrained(BaseEstimator):
         checkpoint = self._read()
         self._ready()
         twin = copy.copy(self).set_params(precision="float32")
-        if not checkpoint.reference:
-            raise ValueError(f"{self.weights} stores no reference to verify by; save_pretrained writes one.")
-        expected = checkpoint.reference["output"].numpy()
-        got = twin._replay(checkpoint.reference["windows"].numpy())
+        windows, expected = self._reference(checkpoint)
+        got = twin._replay(windows)
         if got.shape != expected.shape or not np.allclose(got, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
             raise ValueError(
                 f"{type(self).__name__} does not give the reference stored at {self.weights}: its weights or "
                 f"its attention were changed, by training or by hand, or this build of torch computes something else."
             )
         return True
+
+    def drift_reference(self) -> dict[str, np.ndarray]:
+        """Where the embeddings of windows of training lay, as far as the weights tell.
+
+        Returns
+        -------
+        dict of str to array of shape (dim,)
+            ``mean`` and ``deviation`` of each dimension.
+
+        Raises
+        ------
+        ValueError
+            There are no weights, or they were saved without ``windows=``.
+        """
+        stored = {} if self.weights is None else self._read().reference
+        if not all(key in stored for key in SPREAD):
+            raise ValueError(
+                f"{self.weights or 'An estimator without weights'} stores no mean and deviation of embeddings. Whoever "
+                f"trained it can: save_pretrained(folder, windows=X)."
+            )
+        return {key: stored[key].numpy() for key in SPREAD}
+
+    def _reference(self, checkpoint: hub.Checkpoint) -> tuple[np.ndarray, np.ndarray]:
+        """Windows of the stored reference, and what was made of them."""
+        stored = checkpoint.reference
+        if not stored:
+            raise ValueError(f"{self.weights} stores no reference to verify by; save_pretrained writes one.")
+        shape = (self.contract_.n_channels, self.contract_.n_times)
+        sound = all(key in stored and stored[key].dtype == torch.float32 for key in ("windows", "output"))
+        sound = sound and stored["windows"].shape[1:] == shape and 0 < len(stored["windows"]) <= 1024
+        if not sound or not all(stored[key].isfinite().all() for key in ("windows", "output")):
+            raise ValueError(
+                f"The reference of {checkpoint.folder} is damaged: it has no windows of {shape[0]} x {shape[1]}, or no "
+                f"output. Get it anew."
+            )
+        return stored["windows"].numpy(), stored["output"].numpy()
 
     # --------------------------------------------------------------------------------- reading
 
@@ -209,7 +364,8 @@ class Pretrained(BaseEstimator):
         try:
             if not all(number < 10_000 for number in numbers(list(self.architecture_.values()))):
                 raise ValueError("sizes beyond all reason")
-            self.net_ = self._empty_net()
+            with fewer_modules_than(MOST_MODULES):
+                self.net_ = self._empty_net()
         except (ValueError, TypeError, RuntimeError) as error:
             raise ValueError(f"{folder / 'config.json'} is damaged: no net can be built from it: {error}.") from error
 
@@ -255,12 +411,16 @@ class Pretrained(BaseEstimator):
 
     def _fill(self, tensors: dict[str, torch.Tensor], source):
         """Put tensors into the modules: every key, every shape, nothing over."""
-        expected = {key: t.shape for key, t in self._tensors().items()}
+        expected = self._tensors()
         missing, over = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
-        wrong = sorted(k for k in expected.keys() & tensors.keys() if expected[k] != tensors[k].shape)
-        if missing or over or wrong:
-            found = {"missing": missing, "not of this net": over, "of another shape": wrong}
-            told = "; ".join(f"{len(keys)} {what} ({', '.join(keys[:3])})" for what, keys in found.items() if keys)
+        both = sorted(expected.keys() & tensors.keys())
+        wrong = [key for key in both if expected[key].shape != tensors[key].shape]
+        other = [key for key in both if expected[key].dtype != tensors[key].dtype]
+        if missing or over or wrong or other:
+            found = {"missing": missing, "not of this net": over, "of another shape": wrong, "of another type": other}
+            told = "; ".join(
+                f"{len(keys)} {what} ({hub.shortened(', '.join(keys[:3]))})" for what, keys in found.items() if keys
+            )
             raise ValueError(f"The weights at {source} do not fit {type(self).__name__}: {told}.")
         for part, module in self._modules().items():
             own = {key: tensors[f"{part}.{key}"].clone() for key in module.state_dict()}
@@ -276,8 +436,17 @@ class Pretrained(BaseEstimator):
             "estimator_class": type(self).__name__,
             "params": json.loads(json.dumps(params, default=lambda value: value.item())),  # numpy's numbers
             "contract": self.contract_.to_dict(),
+            "modality": self._modality(),
             "output": self._output(),
         }
+
+    def _modality(self) -> str | None:
+        """What the signal is of, by the hub's word, where it is known."""
+        if is_acceleration(self.contract_.units):
+            return "accelerometry"
+        inner = self.architecture_.get("encoder", self)
+        sensor = getattr(inner, "_sensor", None)
+        return sensor if sensor in ("ppg", "ecg") else None
 
     def _output(self) -> str:
         """What comes out, in words, for the card."""
@@ -332,8 +501,10 @@ def named(checkpoint: hub.Checkpoint, base: type) -> type:
     """The class that a checkpoint names, out of those that exist and fit `base`; nothing is imported by name."""
     name = checkpoint.config.get("estimator_class")
     classes = {c.__name__: c for c in family(Pretrained) if getattr(c, "_architecture", ())}
-    if name not in classes:
-        raise ValueError(f"{checkpoint.folder} holds a {name!r}, which this version of wearembed does not have.")
+    if not isinstance(name, str) or name not in classes:
+        raise ValueError(
+            f"{checkpoint.folder} holds a {hub.shortened(repr(name))}, which this version of wearembed does not have."
+        )
     if not issubclass(classes[name], base):
         raise ValueError(
             f"{checkpoint.folder} holds a {name}, not a {base.__name__}. Load it with {name}.from_pretrained or "
@@ -353,9 +524,9 @@ def read_contract(config, folder: Path) -> Contract:
         contract = Contract(**config["contract"])
         whole = (contract.n_channels, contract.n_times)
         sound = all(type(n) is int and n > 0 for n in whole) and 0 < contract.sfreq < np.inf
-        parts = [config["params"], config.get("training", {})]
         sound = sound and isinstance(contract.units, str) and isinstance(contract.standardized, bool)
-        if not sound or not all(isinstance(part, dict) for part in parts):
+        sound = sound and isinstance(config["params"], dict) and hub.is_lineage(config.get("training", {}))
+        if not sound:
             raise ValueError("their values make no sense")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
@@ -372,8 +543,20 @@ def reference_windows(contract: Contract) -> np.ndarray:
     return (wave + 0.1 * rng.standard_normal(shape)).astype(np.float32)
 
 
-def stored(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    return tensor.detach().cpu().to(dtype) if tensor.is_floating_point() else tensor.detach().cpu()
+@contextmanager
+def fewer_modules_than(most: int):
+    """Stop a net that is being built of too many parts: a damaged file may ask for any number, and for ever."""
+    count, here = itertools.count(1), threading.get_ident()
+
+    def added(*told):
+        if threading.get_ident() == here and next(count) > most:
+            raise ValueError(f"a net of more than {most} modules")
+
+    handle = register_module_module_registration_hook(added)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def numbers(value) -> list[float]:
