@@ -15,7 +15,7 @@ from torch import nn
 from wearembed import AccelMaskedEncoder, FineTunedClassifier, PPGContrastiveEncoder, RelConDistance, RelConEncoder
 from wearembed.datasets import make_motion
 from wearembed.encoders.base import at_once
-from wearembed.nets import EfficientNet1d, PatchTransformer, ResNet1d, for_inference
+from wearembed.nets import EfficientNet1d, PatchTransformer, ResNet1d, Views, for_inference
 
 # Not by importing it, which would wake its telemetry.
 with_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra openvino")
@@ -25,6 +25,7 @@ with_onnx = pytest.mark.skipif(
 
 NETS = {
     "ResNet1d": lambda n_channels: ResNet1d(n_channels, 8, (1, 2, 1), (3, 4, 5)),
+    "Views": lambda n_channels: Views(n_channels, width=8, blocks=(1, 1), kernels=(3, 4)),
     "EfficientNet1d": lambda n_channels: EfficientNet1d(n_channels, 2, 36),
     "EfficientNet1d, projected": lambda n_channels: EfficientNet1d(n_channels, 2, 18, dim=5),
     "with a head": lambda n_channels: nn.Sequential(ResNet1d(n_channels, 8, (1,), (4,)), nn.Linear(8, 3)),

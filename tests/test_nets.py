@@ -13,11 +13,14 @@ from torch import nn
 
 from wearembed import RelConDistance, RelConEncoder
 from wearembed.datasets import make_motion
-from wearembed.nets import CrossAttention, EfficientNet1d, Frozen, PatchTransformer, ResNet1d, sparsemax
+from wearembed.nets import CrossAttention, EfficientNet1d, Frozen, PatchTransformer, ResNet1d, Views, sparsemax
 
 NETS = {
     "ResNet1d": lambda C: ResNet1d(C),
     "ResNet1d, small": lambda C: ResNet1d(C, width=4, blocks=(1, 2), kernels=(3, 6)),
+    "ResNet1d, mean and deviation": lambda C: ResNet1d(C, 4, (1, 2), (3, 6), pool=("deviation", "mean")),
+    "Views": lambda C: Views(C, width=4, blocks=(1,), kernels=(3,)),
+    "Views, one": lambda C: Views(C, ["upright"], 4, (1,), (3,), pool=["mean"]),
     "EfficientNet1d": lambda C: EfficientNet1d(C),
     "EfficientNet1d, small": lambda C: EfficientNet1d(C, 2, 18, dim=5),
     "PatchTransformer": lambda C: PatchTransformer(C),
@@ -35,6 +38,60 @@ def test_sizes_are_those_of_the_released_nets():
     assert n_parameters(EfficientNet1d(4, 7)) == 3_146_129 and EfficientNet1d().dim == 256
     assert n_parameters(EfficientNet1d(1, 6)) == 2_468_755
     assert n_parameters(EfficientNet1d(3, 7)) == 3_146_003
+
+
+def test_a_deviation_is_that_of_the_filters_over_time():
+    net = ResNet1d(3, 4, (1,), (3,), pool=("mean", "deviation")).eval()
+    x, filters = torch.randn(5, 3, 64), []
+    net.blocks.register_forward_hook(lambda part, given, made: filters.append(made.detach().numpy()))
+    with torch.no_grad():
+        z = net(x).numpy()
+    assert_allclose(z, np.concatenate([filters[0].mean(-1), filters[0].std(-1)], 1), rtol=1e-3)
+
+
+def test_each_view_has_a_net_of_its_own():
+    torch.manual_seed(0)
+    net, x = Views(3, ["upright shape", "as worn"], 4, (1,), (3,)).eval(), torch.randn(4, 3, 64) + 2
+    seen = np.empty((4, 3, 64), np.float32)
+    for n, window in enumerate(x.numpy()):
+        up = window.mean(1) / np.linalg.norm(window.mean(1))
+        along = up @ window
+        across = np.linalg.norm(window - np.outer(up, along), axis=0)
+        for c, signal in enumerate([along, across, np.linalg.norm(window, axis=0)]):
+            seen[n, c] = (signal - signal.mean()) / (signal.std() + 0.02)
+    with torch.no_grad():
+        expected = torch.cat([net.nets[0](torch.from_numpy(seen)), net.nets[1](x)], 1)
+        torch.testing.assert_close(net(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("view", ["upright", "upright shape"])
+def test_upright_views_see_the_same_however_a_device_is_turned(view):
+    torch.manual_seed(0)
+    net, x = Views(3, [view], 4, (1,), (3,)).eval(), torch.from_numpy(make_motion(2, 8, random_state=0).data)
+    turn = torch.linalg.qr(torch.randn(3, 3)).Q
+    with torch.no_grad():
+        torch.testing.assert_close(net(turn @ x), net(x), rtol=1e-3, atol=1e-3)
+        assert not torch.allclose(net(x.flip(-1)), net(x), atol=1e-2)
+
+
+def test_shapes_are_the_same_however_vigorous_the_motion():
+    net, x = Views(3, ["shape"], 4, (1,), (3,)).eval(), torch.randn(4, 3, 64) + 1
+    with torch.no_grad():
+        torch.testing.assert_close(net(3 * x + 1), net(x), rtol=0.1, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Views(views=["sideways"]), "views names one or more of"),
+        (lambda: Views(views=[]), "views names one or more of"),
+        (lambda: ResNet1d(pool=["max"]), "pool names one or more of"),
+        (lambda: ResNet1d(pool="mean"), "pool names one or more of"),
+    ],
+)
+def test_unknown_views_and_pools_are_refused(make, told):
+    with pytest.raises(ValueError, match=told):
+        make()
 
 
 @pytest.mark.parametrize(
@@ -232,6 +289,20 @@ def test_distances_do_not_depend_on_how_they_are_blocked(windows, block, monkeyp
     monkeypatch.setattr(cross_attention, "pairs_at_a_time", lambda x: block)
     monkeypatch.setattr(cross_attention, "CANDIDATES", min(block, 16))
     assert_allclose(net.distances(anchors, candidates), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_times", [64, 65])
+def test_a_stride_compares_means_of_samples(n_times):
+    torch.manual_seed(0)
+    x = torch.randn(6, 3, n_times)
+    full = CrossAttention(dim=8, kernel=5, bottleneck=2, center=True).eval()
+    half = CrossAttention(dim=8, kernel=5, bottleneck=2, center=True, stride=2).eval()
+    half.load_state_dict(full.state_dict())
+    means = torch.stack([x[..., t : t + 2].mean(-1) for t in range(0, n_times, 2)], -1)
+    expected = full.distances(means, means)
+    torch.testing.assert_close(half.distances(x, x), expected)
+    torch.testing.assert_close(half.distances_to_own(x[:2], x.unflatten(0, (2, 3)))[1], expected[1, 3:] * 1.0)
+    torch.testing.assert_close(half(x, x.flip(0)), expected.flip(1).diagonal())
 
 
 def test_float32_keeps_the_order_of_distances():

@@ -6,6 +6,7 @@ from .frozen import Frozen
 from .inference import for_inference
 from .patch_transformer import PatchTransformer
 from .resnet import ResNet1d
+from .views import Views
 
 __all__ = [
     "CrossAttention",
@@ -13,6 +14,7 @@ __all__ = [
     "Frozen",
     "PatchTransformer",
     "ResNet1d",
+    "Views",
     "for_inference",
     "sparsemax",
 ]
