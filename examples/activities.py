@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import entropy, kurtosis, skew
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -25,7 +24,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from wearembed import RelConDistance, RelConEncoder, from_pretrained
+from wearembed import HandmadeFeatures, RelConDistance, RelConEncoder, from_pretrained
 from wearembed.recordings import Recording, cut
 
 SECONDS, SFREQ = 2.56, 100.0
@@ -141,8 +140,8 @@ def planned(args, name, windows):
     makers = {
         "bundled": lambda: (from_pretrained(BUNDLED, device=args.device).transform(windows.X), logistic()),
         "elsewhere": lambda: (pretrained_elsewhere(args, name).transform(windows.X), logistic()),
-        "forest": lambda: (hand_made(windows.X), forest(args.seed)),
-        "linear": lambda: (hand_made(windows.X), logistic()),
+        "forest": lambda: (HandmadeFeatures(sfreq=SFREQ, units="g").transform(windows.X), forest(args.seed)),
+        "linear": lambda: (HandmadeFeatures(sfreq=SFREQ, units="g").transform(windows.X), logistic()),
         "majority": lambda: (np.zeros((len(windows.X), 1)), DummyClassifier(strategy="most_frequent")),
     }
     for row in args.rows:
@@ -198,53 +197,6 @@ def logistic():
 def forest(seed):
     """The classifier that hand-made features usually go with."""
     return RandomForestClassifier(300, min_samples_leaf=2, class_weight="balanced_subsample", random_state=seed)
-
-
-# --- hand-made features
-
-
-def hand_made(X):
-    """Time, spectrum and rhythm of the three axes and of the magnitude, (n_windows, n_features)."""
-    size = np.linalg.norm(X, axis=1, keepdims=True)
-    signals = np.concatenate([X, size], axis=1).astype(np.float64)
-    columns = [signals.mean(-1), signals.std(-1), *np.percentile(signals, [5, 25, 50, 75, 95], axis=-1)]
-    columns += [skew(size, axis=-1), kurtosis(size, axis=-1), correlations(X)]
-    jerk = np.diff(signals, axis=-1) * SFREQ
-    columns += [np.log(jerk.std(-1) + 1e-6), np.log(np.percentile(np.abs(jerk), 95, axis=-1) + 1e-6)]
-    columns += [*spectral(signals), *rhythm(size[:, 0])]
-    return np.nan_to_num(np.hstack(columns))
-
-
-def correlations(X):
-    """Of each pair of axes, zero where one stands still."""
-    x = X - X.mean(-1, keepdims=True)
-    x = x / (np.linalg.norm(x, axis=-1, keepdims=True) + 1e-6)
-    return np.stack([(x[:, a] * x[:, b]).sum(-1) for a, b in [(0, 1), (0, 2), (1, 2)]], axis=1)
-
-
-def spectral(x):
-    """Yield power by band, the dominant frequency and its share, and entropy, per signal."""
-    x = (x - x.mean(-1, keepdims=True)) * np.hanning(x.shape[-1])
-    power = np.abs(np.fft.rfft(x)) ** 2 + 1e-9
-    f = np.fft.rfftfreq(x.shape[-1], 1 / SFREQ)
-    for low, high in [(0.3, 1.2), (1.2, 2.2), (2.2, 3.5), (3.5, 6), (6, 10), (10, 20)]:
-        yield np.log(power[..., (f >= low) & (f < high)].sum(-1))
-    power = power[..., (f >= 0.3) & (f < 20)]
-    power = power / power.sum(-1, keepdims=True)
-    yield f[f >= 0.3][power.argmax(-1)]
-    yield power.max(-1)
-    yield entropy(power, axis=-1)
-
-
-def rhythm(size):
-    """Yield height and lag in seconds of the highest peak of the magnitude's autocorrelation."""
-    size = size - size.mean(-1, keepdims=True)
-    n = size.shape[-1]
-    likeness = np.fft.irfft(np.abs(np.fft.rfft(size, 2 * n)) ** 2)[:, : int(1.5 * SFREQ)]
-    likeness = likeness / (likeness[:, :1] + 1e-9)
-    first = int(0.25 * SFREQ)
-    yield likeness[:, first:].max(1, keepdims=True)
-    yield (likeness[:, first:].argmax(1, keepdims=True) + first) / SFREQ
 
 
 # --- the folds

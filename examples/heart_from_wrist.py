@@ -14,7 +14,6 @@ same line run again goes on. At the end come the tables, with intervals over peo
 """
 
 import argparse
-import itertools
 import time
 import warnings
 from functools import partial
@@ -33,6 +32,7 @@ from wearembed import (
     AccelMaskedEncoder,
     DistilledAccelEncoder,
     FineTunedRegressor,
+    HandmadeFeatures,
     PPGContrastiveEncoder,
     PPGMaskedEncoder,
     from_pretrained,
@@ -176,7 +176,7 @@ class Maker:
         if row.startswith("supervised"):
             return {"predicted": self.supervised(LABELS.get(row, 1.0), row)}
         if row == "hand":
-            Z = hand_made(self.windows.accel)
+            Z = HandmadeFeatures("accel-heart", sfreq=SFREQ).transform(self.windows.accel)
         else:
             X = self.windows.ppg if row.startswith("teacher") else self.windows.accel
             Z = self.encoder(row).transform(X)
@@ -282,22 +282,6 @@ def quietly(encoder, X):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return encoder.fit(X)
-
-
-def hand_made(accel):
-    """Rhythm of the shaking: envelope autocorrelation and band powers of each axis, (n_windows, n_features)."""
-    shaking = signals.bandpass(accel.astype(np.float64), SFREQ, 4.0, 11.0)
-    envelope = np.sqrt((shaking**2).sum(1))
-    envelope = envelope - envelope.mean(1, keepdims=True)
-    alike = np.fft.irfft(np.abs(np.fft.rfft(envelope, 2 * envelope.shape[1])) ** 2)[:, : 2 * int(SFREQ)]
-    alike = alike / alike[:, :1]
-    lags = alike[:, 24::4]  # 0.4 to 2 s, 160 to 30 beats a minute
-    best = 60 * SFREQ / (24 + alike[:, 24:].argmax(1))
-    power = np.abs(np.fft.rfft(accel * np.hanning(accel.shape[-1]))) ** 2 + 1e-12
-    f = np.fft.rfftfreq(accel.shape[-1], 1 / SFREQ)
-    edges = [0.5, 1, 2, 4, 6, 8, 11, 15, 20]
-    bands = [np.log(power[..., (f >= a) & (f < b)].sum(-1)) for a, b in itertools.pairwise(edges)]
-    return np.hstack([lags, best[:, None], *bands])
 
 
 # --- the tables

@@ -34,6 +34,7 @@ from wearembed import (
     PPGMaskedEncoder,
     RelConDistance,
     RelConEncoder,
+    SimCLREncoder,
     datasets,
     nets,
 )
@@ -45,6 +46,7 @@ ENCODERS = {
     "RelConEncoder, participants": RelConEncoder(
         4, (1, 1), (3, 4), distance=DISTANCE, mates=3, sampler="participants", **SMALL
     ),
+    "SimCLREncoder": SimCLREncoder(4, (1, 1), (3, 4), **SMALL),
     "Encoder": Encoder(partial(nets.ResNet1d, width=4, blocks=(1,), kernels=(3,)), Pulled, **SMALL),
     "PPGContrastiveEncoder": PPGContrastiveEncoder((18, 2), **SMALL),
     "PPGContrastiveEncoder as SimCLR": PPGContrastiveEncoder(
@@ -264,6 +266,71 @@ def test_weights_train_on_where_epochs_are_asked_for(encoder, fitted, tmp_path):
     assert len(on.history_) == 1
     assert not np.allclose(on.transform(X), fitted(encoder).transform(X))
     assert_array_equal(load(encoder, tmp_path / "weights").transform(X), fitted(encoder).transform(X))
+
+
+@every
+def test_untrained_is_the_net_that_begins_and_says_so(encoder, fitted):
+    trained, before = fitted(encoder), fitted(encoder).transform(X)
+    blank = trained.untrained(random_state=0)
+    assert type(blank) is type(trained) and blank.contract_ == trained.contract_
+    assert shapes(blank.net_) == shapes(trained.net_)
+    assert "untrained" in repr(blank) and "untrained" not in repr(trained) and blank.training_["untrained"]
+    Z = blank.transform(X)
+    tiny = 1e-3 * np.abs(Z).max()  # with norms that begin as they do, those of a deep net are tiny themselves
+    assert np.isfinite(Z).all() and not np.allclose(Z, before, atol=tiny)
+    assert_array_equal(trained.untrained(random_state=0).transform(X), Z)
+    assert not np.allclose(trained.untrained(random_state=1).transform(X), Z, atol=tiny)
+    for part in blank.net_.modules():
+        if isinstance(part, torch.nn.BatchNorm1d):
+            assert (part.running_mean == 0).all() and (part.running_var == 1).all()
+    assert_array_equal(fitted(encoder).transform(X), before)
+
+
+@every
+def test_untrained_outlives_clone_fit_search_pickle_and_the_disk(encoder, fitted, tmp_path):
+    blank = fitted(encoder).untrained(random_state=0)
+    Z = blank.transform(X)
+    assert_array_equal(clone(blank).transform(X), Z)
+    assert_array_equal(clone(clone(blank)).fit(X[:1]).transform(X), Z)
+    assert_array_equal(pickle.loads(pickle.dumps(clone(blank))).fit(X).transform(X), Z)
+    pipeline = Pipeline([("emb", blank), ("clf", LogisticRegression(max_iter=2000))])
+    search = GridSearchCV(pipeline, {"clf__C": [0.1, 1]}, cv=GroupKFold(2), error_score="raise").fit(
+        X, y, groups=groups
+    )
+    assert_array_equal(search.best_estimator_["emb"].transform(X), Z)
+    with pytest.raises(ValueError, match="got 3 x 200"):
+        clone(blank).fit(X[..., :200])
+    blank.save_pretrained(tmp_path / "weights")
+    loaded = load(encoder, tmp_path / "weights")
+    assert "untrained" in repr(loaded)
+    assert_array_equal(loaded.transform(X), Z)
+
+
+@every
+def test_untrained_of_parameters_is_what_fit_begins_with(encoder):
+    with pytest.raises(ValueError, match=r"neither fitted nor loaded.*untrained\(n_channels=3, n_times=256\)"):
+        clone(encoder).untrained()
+    blank = clone(encoder).untrained(5, n_channels=3, n_times=256)
+    assert_array_equal(clone(blank).transform(X), blank.transform(X))
+    if not isinstance(encoder, DistilledAccelEncoder):  # whose net is as wide as that of the teacher, once it has one
+        with pytest.warns(UserWarning, match="max_epochs=0"):
+            begun = clone(encoder).set_params(max_epochs=0, random_state=5).fit(X, groups=groups)
+        assert "untrained" in repr(begun)
+        assert_array_equal(begun.transform(X), blank.transform(X))
+
+
+@every
+def test_untrained_trains_from_nothing_once_it_has_epochs(encoder, fitted):
+    blank = fitted(encoder).untrained(random_state=0)
+    own = clone(blank).set_params(max_epochs=1).fit(X, groups=groups)
+    assert len(own.history_) == 1 and "untrained" not in repr(own)
+    assert_array_equal(own.transform(X), fitted(encoder).transform(X))
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        clone(own).transform(X)
+
+
+def shapes(net):
+    return {name: tensor.shape for name, tensor in net.state_dict().items()}
 
 
 def walk():

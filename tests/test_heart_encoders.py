@@ -18,6 +18,7 @@ from wearembed import (
     DistilledAccelEncoder,
     ECGContrastiveEncoder,
     Encoder,
+    FineTunedRegressor,
     PPGContrastiveEncoder,
     PPGMaskedEncoder,
     datasets,
@@ -116,7 +117,8 @@ def test_a_search_over_students_routes_the_pairs_and_trains_no_teacher(teacher, 
 
 
 def test_a_student_is_saved_without_its_teacher_and_tells_of_its_data(teacher, tmp_path):
-    teacher.save_pretrained(tmp_path / "teacher", data=["some PPG"])
+    source = {"name": "some PPG", "source": "somebody", "license": "CC-BY-4.0"}
+    teacher.save_pretrained(tmp_path / "teacher", attribution=[source])
     own = DistilledAccelEncoder(tmp_path / "teacher", TINY, **RUN).fit(accel, paired=ppg, groups=groups)
     own.save_pretrained(tmp_path / "student", data=["some pairs"])
     loaded = from_pretrained(tmp_path / "student", device="cpu")
@@ -125,6 +127,9 @@ def test_a_student_is_saved_without_its_teacher_and_tells_of_its_data(teacher, t
     assert_array_equal(loaded.fit(accel).transform(accel), own.transform(accel))  # frozen: no pairs are needed
     assert loaded.training_["data"] == ["some PPG", "some pairs"]
     assert loaded.training_["teacher"].startswith("PPGMaskedEncoder of ")
+    assert loaded.training_["attribution"] == [source]
+    head = FineTunedRegressor(tmp_path / "student", **RUN).fit(accel, PULSE.heart_rate)
+    assert head.training_["attribution"] == [source] and "some PPG" in head.training_["data"]
     card = (tmp_path / "student" / "README.md").read_text()
     assert "some PPG" in card and "PPGMaskedEncoder" in card
 

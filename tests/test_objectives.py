@@ -13,6 +13,7 @@ from wearembed.objectives import (
     MotifReconstruction,
     ParticipantContrast,
     RelativeContrast,
+    SimCLR,
     Supervised,
     cross_modal,
     info_nce,
@@ -246,6 +247,35 @@ def test_segments_are_their_own_partners_and_need_no_mates(pairs):
     z = objective.head(objective.net(alone["x"]))
     wanted = info_nce_by_the_book(z, z, range(6), 0.04, "both")
     assert math.isclose(objective(alone).item(), wanted.item(), rel_tol=1e-4, abs_tol=1e-6)
+
+
+def nt_xent_by_the_book(views, temperature):
+    """Of 2 n embeddings, the first n and the last n being views of the same windows: each looks for its partner."""
+    n, total = len(views) // 2, 0.0
+    for i, own in enumerate(views):
+        alike = [torch.cosine_similarity(own, other, dim=0).item() / temperature for other in views]
+        total -= alike[(i + n) % (2 * n)] - math.log(sum(math.exp(a) for j, a in enumerate(alike) if j != i))
+    return total / (2 * n)
+
+
+def test_simclr_is_nt_xent_of_the_projections_of_two_views():
+    torch.manual_seed(0)
+    x = torch.randn(5, 2, 64)
+    shifts = iter([0.3, -0.5])
+    objective = SimCLR(ResNet1d(2, 4, (1,), (3,)), lambda x: x + next(shifts), temperature=0.2, projection=6).eval()
+    views = objective.head(objective.net(torch.cat([x + 0.3, x - 0.5])))
+    assert objective.n_mates == 0 and views.shape == (10, 6)
+    assert math.isclose(objective({"x": x}).item(), nt_xent_by_the_book(views, 0.2), rel_tol=1e-4)
+
+
+def test_simclr_reaches_net_and_head_and_knows_the_same_window_again():
+    torch.manual_seed(0)
+    objective = SimCLR(ResNet1d(2, 4, (1,), (3,)), unchanged)
+    different = objective({"x": torch.randn(6, 2, 64)})
+    different.backward()
+    assert all(p.grad is not None for p in objective.parameters())
+    assert objective({"x": torch.zeros(6, 2, 64)}).item() == pytest.approx(math.log(11), rel=1e-5)  # nobody is known
+    assert different.item() < math.log(11)
 
 
 # ------------------------------------------------------------------------------------- masks

@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from . import augment, datasets, metrics, nets, objectives, signals
+from . import augment, datasets, evaluation, metrics, nets, objectives, plots, signals
 from .encoders import (
     AccelContrastiveEncoder,
     AccelMaskedEncoder,
@@ -11,10 +11,16 @@ from .encoders import (
     Encoder,
     FineTunedClassifier,
     FineTunedRegressor,
+    HandmadeFeatures,
+    MiniRocketFeatures,
     PPGContrastiveEncoder,
     PPGMaskedEncoder,
+    RawWindows,
     RelConDistance,
     RelConEncoder,
+    SimCLREncoder,
+    Spectra,
+    TorchEncoder,
     from_pretrained,
 )
 from .recordings import Recording, cut, read_recording
@@ -27,18 +33,26 @@ __all__ = [
     "Encoder",
     "FineTunedClassifier",
     "FineTunedRegressor",
+    "HandmadeFeatures",
+    "MiniRocketFeatures",
     "PPGContrastiveEncoder",
     "PPGMaskedEncoder",
+    "RawWindows",
     "Recording",
     "RelConDistance",
     "RelConEncoder",
+    "SimCLREncoder",
+    "Spectra",
+    "TorchEncoder",
     "augment",
     "cut",
     "datasets",
+    "evaluation",
     "from_pretrained",
     "metrics",
     "nets",
     "objectives",
+    "plots",
     "read_recording",
     "signals",
 ]

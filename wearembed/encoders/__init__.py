@@ -1,12 +1,16 @@
 """Encoders: scikit-learn's face of nets and objectives."""
 
 from .base import Encoder
+from .baselines import HandmadeFeatures, RawWindows, Spectra
 from .contrastive import AccelContrastiveEncoder, ECGContrastiveEncoder, PPGContrastiveEncoder
 from .distilled import DistilledAccelEncoder
 from .finetuned import FineTunedClassifier, FineTunedRegressor
 from .masked import AccelMaskedEncoder, PPGMaskedEncoder
+from .minirocket import MiniRocketFeatures
 from .pretrained import from_pretrained
 from .relcon import RelConDistance, RelConEncoder
+from .simclr import SimCLREncoder
+from .torch_encoder import TorchEncoder
 
 __all__ = [
     "AccelContrastiveEncoder",
@@ -16,9 +20,15 @@ __all__ = [
     "Encoder",
     "FineTunedClassifier",
     "FineTunedRegressor",
+    "HandmadeFeatures",
+    "MiniRocketFeatures",
     "PPGContrastiveEncoder",
     "PPGMaskedEncoder",
+    "RawWindows",
     "RelConDistance",
     "RelConEncoder",
+    "SimCLREncoder",
+    "Spectra",
+    "TorchEncoder",
     "from_pretrained",
 ]

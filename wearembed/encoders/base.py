@@ -4,7 +4,7 @@ import json
 import re
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ..training import PRECISIONS, Anchors, Recipe, find_device, is_half, run_se
 from .contract import Contract, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
 from .runtimes import fingerprint, through_openvino, to_onnx
+from .untrained import hand_on, make_untrained, stays_untrained, untrained_shape
 
 # Windows that go through a net together: always as many, the last batch filled up. Sums then have one order, and an
 # embedding is the same to the bit whatever its row and its company.
@@ -105,6 +106,9 @@ class Trainable(Pretrained):
             X = self._convert(X)
             if not self.max_epochs:
                 return self
+        elif self._stays():
+            self._convert(X)
+            return self
         else:
             X = self._new_contract(X)
         if len(X) < 2:
@@ -114,22 +118,29 @@ class Trainable(Pretrained):
         self._train(X, groups, session, self._columns(X, groups, session, **columns))
         return self
 
+    def _stays(self) -> bool:
+        """Whether it is complete though it has no weights to load, so that ``fit`` leaves it as it is."""
+        return False
+
     def _columns(self, X, groups, session, **columns) -> dict[str, np.ndarray]:
         """What batches bring along besides windows and groups."""
         return columns
 
     def _new_contract(self, X: np.ndarray) -> np.ndarray:
         """What `X` is becomes what the net takes; acceleration is in g inside."""
-        name = type(self).__name__
-        refuse_swapped(name, X)
-        units = "g" if is_acceleration(self.units) else self.units
-        self.contract_ = Contract(X.shape[1], X.shape[2], float(self.sfreq), units, self._standardized)
+        refuse_swapped(type(self).__name__, X)
+        self.contract_ = self._contract_of(*X.shape[1:])
         return self._convert(X)
+
+    def _contract_of(self, n_channels: int, n_times: int) -> Contract:
+        units = "g" if is_acceleration(self.units) else self.units
+        return Contract(n_channels, n_times, float(self.sfreq), units, self._standardized)
 
     def _convert(self, X: np.ndarray) -> np.ndarray:
         return self.contract_.convert(type(self).__name__, X, self.sfreq, self.units)
 
     def _train(self, X, groups, session, columns):
+        self.__dict__.pop("untrained_", None)
         folder = None if self.checkpoint_dir is None else Path(self.checkpoint_dir).expanduser()
         identity = "" if folder is None else self._identity(X, groups, session, columns)
         seed = run_seed(folder, identity, lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
@@ -227,7 +238,7 @@ class Trainable(Pretrained):
         """What the card tells of training."""
         began = {}
         if self.weights is not None:  # the data since may be anybody's, so nothing else of the old card holds
-            began = {"began_from": str(self.weights), "data": self.training_.get("data", [])}
+            began = {"began_from": str(self.weights), **hub.inherited(self.training_)}
         return {
             **began,
             "n_windows": len(X),
@@ -273,7 +284,7 @@ class Trainable(Pretrained):
                 "A callback monitors valid_loss, and nothing is held out. Set validation_fraction, or let it monitor "
                 "train_loss."
             )
-        if self.weights is None and not self.max_epochs:
+        if self.weights is None and not self.max_epochs and not self._stays():
             warnings.warn(
                 f"{type(self).__name__} has max_epochs=0 and no weights: the net stays untrained.", stacklevel=3
             )
@@ -292,6 +303,14 @@ class Trainable(Pretrained):
         if value not in choices:
             told = ", ".join(map(str, choices))
             raise ValueError(f"{name} of {type(self).__name__} is one of {told}; got {value!r}.")
+
+    def _check_stages(self, name: str):
+        """An error unless a parameter has a whole number for each stage of a net."""
+        value = getattr(self, name)
+        if not isinstance(value, (tuple, list)) or not all(isinstance(n, Integral) and int(n) > 0 for n in value):
+            raise ValueError(
+                f"{name} of {type(self).__name__} has a whole number above 0 for each stage; got {value!r}."
+            )
 
     @staticmethod
     def _labels(labels, n_windows: int, name: str, what: str) -> np.ndarray | None:
@@ -314,14 +333,12 @@ class Trainable(Pretrained):
         device = find_device(self.device)
         half = is_half(device, self.precision)
         runtime = "openvino" if self.compile == "openvino" and device == "cpu" else torch.device(device).type
-        x = torch.zeros(at_once(runtime, windows.shape[-1]), *windows.shape[1:])
+        shape = (at_once(runtime, windows.shape[-1]), *windows.shape[1:])
         Z = np.empty((len(windows), n_out), np.float32)
         with torch.inference_mode():
-            run = self._made_ready(runtime, device, half, tuple(x.shape))
-            for start in range(0, len(windows), len(x)):
-                some = torch.tensor(windows[start : start + len(x)])
-                x[: len(some)] = some
-                Z[start : start + len(x)] = run(x)[: len(some)]
+            run = self._made_ready(runtime, device, half, shape)
+            for rows, x in full_batches(windows, shape[0]):
+                Z[rows] = run(x)[: rows.stop - rows.start]
         return Z
 
     def _made_ready(self, runtime: str, device: str, half: bool, shape) -> Callable[[torch.Tensor], np.ndarray]:
@@ -354,6 +371,15 @@ def at_once(runtime: str, n_times: int) -> int:
     """Windows of a batch; fewer of long ones on a CPU, as layers that outgrow its cache cost more than they save."""
     most = AT_ONCE.get(runtime, 64)
     return most if runtime == "cuda" else max(4, min(most, most * 512 // n_times))
+
+
+def full_batches(windows: np.ndarray, n: int) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Rows of windows, and `n` windows that begin with them, in memory that the next batch takes over."""
+    x = torch.zeros(n, *windows.shape[1:])
+    for start in range(0, len(windows), n):
+        some = torch.tensor(windows[start : start + n])
+        x[: len(some)] = some
+        yield slice(start, start + len(some)), x
 
 
 class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
@@ -484,6 +510,30 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
     def _replay(self, windows: np.ndarray) -> np.ndarray:
         return self._through_net(windows, self._n_features_out)
 
+    def untrained(self, random_state=None, *, n_channels=None, n_times=None):
+        """Give the same net with random weights: the baseline that tells what training was worth.
+
+        It has the architecture, the input contract and the parameters of this encoder, and has learnt nothing: weights
+        are those that its layers begin with, and batch norms have the statistics that they begin with, mean zero and
+        deviation one. ``fit`` leaves it as it is, ``clone``, a search and a pickle keep it, and ``repr`` says what it
+        is. It trains, from nothing, once its ``max_epochs`` is set.
+
+        Parameters
+        ----------
+        random_state : int, RandomState or None, default=None
+            The same number gives the same net, which is also the one that ``fit`` makes with this ``random_state`` and
+            ``max_epochs=0``.
+        n_channels, n_times : int, default=None
+            Of windows at `sfreq`, for an encoder that is neither fitted nor loaded.
+
+        Returns
+        -------
+        encoder
+            Of the same class, to be used in ``transform`` at once.
+        """
+        contract, architecture = untrained_shape(self, n_channels, n_times)
+        return make_untrained(clone(self).set_params(**architecture), contract, random_state)
+
     def export_onnx(self, path, *, dynamic_length=False):
         """Write the net as one ONNX file, for runtimes that know nothing of torch; needs the extra ``onnx``.
 
@@ -518,6 +568,21 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
 
     def _output(self) -> str:
         return f"{self._n_features_out} numbers a window"
+
+    def _stays(self):
+        return stays_untrained(self)
+
+    def _training(self, X, groups, seed):
+        blank = {} if self.max_epochs or self.weights is not None else {"untrained": True}
+        return {**super()._training(X, groups, seed), **blank}
+
+    def __sklearn_clone__(self):
+        twin = super().__sklearn_clone__()
+        return hand_on(self, twin) if self._stays() else twin
+
+    def __repr__(self, N_CHAR_MAX=700):
+        blank = getattr(self, "training_", {}).get("untrained")
+        return super().__repr__(N_CHAR_MAX) + ("  # untrained, random weights" if blank else "")
 
     def _make_net(self, n_channels):
         return self.net(n_channels)

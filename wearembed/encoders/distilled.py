@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from sklearn.base import clone
 
+from .. import hub
 from ..objectives import CrossModalDistillation
 from ..training import Recipe
 from .base import Encoder
@@ -254,10 +255,9 @@ validation_fraction, random_state, verbose
         """With the data that the teacher has seen, which an evaluation has to know of too."""
         training = super()._training(X, groups, seed)
         theirs = getattr(self.teacher_, "training_", {})
-        data = [*training.get("data", []), *(d for d in theirs.get("data", []) if d not in training.get("data", []))]
         named = self.teacher if isinstance(self.teacher, (str, Path)) else self.teacher_.weights
         teacher = type(self.teacher_).__name__ + (f" of {named}" if named else "")
-        return {**training, "teacher": teacher, **({"data": data} if data else {})}
+        return {**training, "teacher": teacher, **hub.inherited(training, theirs)}
 
     def _check_parameters(self):
         super()._check_parameters()

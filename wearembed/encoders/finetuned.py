@@ -188,9 +188,8 @@ class FineTuned(Trainable):
             return training
         origin = self._origin
         place = self.encoder if isinstance(self.encoder, (str, Path)) else origin.weights
-        data = getattr(origin, "training_", {}).get("data", [])
         began = type(origin).__name__ + (f" of {place}" if place else "")
-        return {**training, "encoder": began, **({"data": data} if data else {})}
+        return {**training, "encoder": began, **hub.inherited(getattr(origin, "training_", {}))}
 
     def _check_parameters(self):
         super()._check_parameters()

@@ -5,6 +5,7 @@ from .distillation import CrossModalDistillation, cross_modal
 from .masked import MaskedReconstruction
 from .motif import MotifReconstruction
 from .relative import RelativeContrast, relative_contrast
+from .simclr import SimCLR
 from .supervised import Supervised
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MotifReconstruction",
     "ParticipantContrast",
     "RelativeContrast",
+    "SimCLR",
     "Supervised",
     "cross_modal",
     "info_nce",
