@@ -305,6 +305,24 @@ def test_a_stride_compares_means_of_samples(n_times):
     torch.testing.assert_close(half(x, x.flip(0)), expected.flip(1).diagonal())
 
 
+def test_several_views_are_compared_together():
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 40) + 1
+    net = CrossAttention(dim=8, kernel=5, bottleneck=2, views=("as worn", "upright")).eval()
+    plain = CrossAttention(5, dim=8, kernel=5, bottleneck=2).eval()
+    plain.load_state_dict(net.state_dict())
+    up = F.normalize(x.mean(-1), dim=1)[..., None]
+    along = (x * up).sum(1, keepdim=True)
+    seen = torch.cat([x, along, (x - along * up).norm(dim=1, keepdim=True)], 1)
+    torch.testing.assert_close(net.distances(x, x), plain.distances(seen, seen))
+    torch.testing.assert_close(
+        net.distances_to_own(x[:2], x.unflatten(0, (2, 2))),
+        plain.distances(seen[:2], seen).view(2, 2, 2)[[0, 1], [0, 1]],
+    )
+    with pytest.raises(ValueError, match="views names one or more of"):
+        CrossAttention(views=("inside",))
+
+
 def test_float32_keeps_the_order_of_distances():
     windows = make_motion(4, 8, random_state=0).data
     net = trained_a_little(CrossAttention())

@@ -113,6 +113,16 @@ def test_the_objective_is_its_formula_in_value_and_gradient(small, with_mates):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-7)
 
 
+def test_a_projection_takes_the_place_of_the_embedding_in_the_loss(small):
+    net, distance, batch = small
+    torch.manual_seed(0)
+    objective = RelativeContrast(net, distance, n_mates=2, temperature=0.3, projection=5).double().train()
+    whole = torch.nn.Sequential(net, objective.head)
+    assert math.isclose(objective(batch).item(), relcon_by_the_book(whole, distance, batch, 0.3).item(), rel_tol=1e-6)
+    objective(batch).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in objective.head[3].parameters())
+
+
 def test_the_distance_is_never_trained_and_never_wakes(small):
     net, distance, batch = small
     objective = RelativeContrast(net, distance, n_mates=2).train()

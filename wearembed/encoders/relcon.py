@@ -50,6 +50,9 @@ class RelConDistance(Trainable):
     stride : int, default=1
         Samples that become one, their mean, before windows are compared; 2 makes a distance about four times as cheap.
         The official code keeps all.
+    views : tuple of {"as worn", "shape", "upright", "upright shape"}, default=("as worn",)
+        What is compared (official code: the axes as they come). With ``("as worn", "upright")`` the motion along
+        gravity and across it counts too, which is the same however a device is turned.
     time_warp : {"independent", "together"}, default="independent"
         The official code's augmentation warps the time of each axis apart, which destroys what they do at one moment;
         ``"together"`` warps them alike, as a person who slows down does. The official one stays the default until the
@@ -78,7 +81,17 @@ validation_fraction, random_state, verbose, sfreq, units
     (2, 16)
     """
 
-    _architecture = ("dim", "kernel", "n_dilated", "bottleneck", "attention", "inference_attention", "center", "stride")
+    _architecture = (
+        "dim",
+        "kernel",
+        "n_dilated",
+        "bottleneck",
+        "attention",
+        "inference_attention",
+        "center",
+        "stride",
+        "views",
+    )
     _adjustable = ("attention", "inference_attention")
     _moves = True
 
@@ -93,6 +106,7 @@ validation_fraction, random_state, verbose, sfreq, units
         inference_attention=None,
         center=False,
         stride=1,
+        views=("as worn",),
         time_warp="independent",
         weights=None,
         revision=None,
@@ -137,6 +151,7 @@ validation_fraction, random_state, verbose, sfreq, units
         self.inference_attention = inference_attention
         self.center = center
         self.stride = stride
+        self.views = views
         self.time_warp = time_warp
 
     def pairwise(self, A, B=None):
@@ -253,6 +268,9 @@ class RelConEncoder(Encoder):
         draws from its participant; one alone in its participant is left out with a warning.
     temperature : float, default=0.1
         Of the loss (official code).
+    projection : int, default=0
+        Outputs of a head between embedding and loss that is dropped after training; 0 is none (official code). Without
+        one an embedding keeps little but what the ranks ask for.
     sampler : {"mates", "participants"}, default="mates"
         ``"mates"`` draws them for each anchor (paper). ``"participants"`` fills batches with blocks of up to ``mates +
         1`` windows of one participant, in which each window is anchor and candidate at once: as many
@@ -339,6 +357,7 @@ class RelConEncoder(Encoder):
         distance=None,
         mates=20,
         temperature=0.1,
+        projection=0,
         sampler="mates",
         weights=None,
         revision=None,
@@ -383,6 +402,7 @@ class RelConEncoder(Encoder):
         self.distance = distance
         self.mates = mates
         self.temperature = temperature
+        self.projection = projection
         self.sampler = sampler
 
     def _make_net(self, n_channels):
@@ -394,7 +414,7 @@ class RelConEncoder(Encoder):
         self.distance_ = self._fit_distance(X, groups, session, seed)
         own = copy.deepcopy(self.distance_.net_)  # training freezes it, and one that was passed stays as it is
         own.compiled = self.compile is True
-        return RelativeContrast(self.net_, own, self.mates, self.temperature)
+        return RelativeContrast(self.net_, own, self.mates, self.temperature, self.projection)
 
     def _fit_distance(self, X: np.ndarray, groups, session, seed: int) -> RelConDistance:
         """The distance that was given, fitted where it is not."""
@@ -430,6 +450,7 @@ class RelConEncoder(Encoder):
             self._check_stages(name)
         self._check_number("mates", Integral, 1)
         self._check_number("temperature", Real, 0, above=True)
+        self._check_number("projection", Integral, 0)
         self._check_choice("sampler", SAMPLERS)
 
     def _shape(self, config, folder):

@@ -1,11 +1,14 @@
 """The learned motif distance of RelCon: how badly a candidate's patterns rebuild an anchor."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .views import VIEWS, n_seen
 
 Attention = Literal["sparsemax", "softmax"]
 CANDIDATES = 16  # whose keys and values are held at a time
@@ -43,6 +46,9 @@ class CrossAttention(nn.Module):
     stride : int, default=1
         Samples that become one, their mean, before windows are compared. Attention is quadratic in them: 2 makes a
         distance about four times as cheap, and at 100 Hz keeps what is below some 20 Hz. The official code keeps all.
+    views : sequence of {"as worn", "shape", "upright", "upright shape"}, default=("as worn",)
+        What is compared, see `Views`; the channels of several together (official code: the axes as they come). With
+        ``("as worn", "upright")`` the same gait is nearer when a pocket holds the device another way.
 
     Attributes
     ----------
@@ -77,8 +83,10 @@ class CrossAttention(nn.Module):
         inference_attention: Attention | None = None,
         center: bool = False,
         stride: int = 1,
+        views: Sequence[str] = ("as worn",),
     ):
         super().__init__()
+        n_channels = sum(n_seen(views, n_channels))
         for name, value in {"attention": attention, "inference_attention": inference_attention or attention}.items():
             if value not in get_args(Attention):
                 raise ValueError(f"{name} is one of {', '.join(get_args(Attention))}; got {value!r}.")
@@ -88,7 +96,8 @@ class CrossAttention(nn.Module):
         self.key = Features(n_channels, dim, kernel, n_dilated, bottleneck)
         self.value = Features(n_channels, dim, kernel, n_dilated, bottleneck)
         self.out = nn.Linear(dim, n_channels)
-        self.dim, self.dropout, self.center, self.stride = dim, dropout, center, stride
+        self.dim, self.dropout, self.center = dim, dropout, center
+        self.stride, self.views = stride, tuple(views)
         self.attention, self.inference_attention = attention, inference_attention or attention
         self.compiled = False
 
@@ -130,9 +139,13 @@ class CrossAttention(nn.Module):
         return torch.cat(columns, 1)
 
     def compared(self, x: Tensor) -> Tensor:
-        """What of a window is compared: all of it, or its motion without its mean; at a lower rate where asked for."""
+        """What of a window is compared: its views, at a lower rate and without their means where asked for."""
+        flat = x.flatten(0, -3)  # (B, C, T)
+        if self.views != ("as worn",):
+            flat = torch.cat([VIEWS[view](flat) for view in self.views], 1)
         if self.stride > 1:
-            x = F.avg_pool1d(x.flatten(0, -3), self.stride, ceil_mode=True).unflatten(0, x.shape[:-2])
+            flat = F.avg_pool1d(flat, self.stride, ceil_mode=True)
+        x = flat.unflatten(0, x.shape[:-2])
         return x - x.mean(-1, keepdim=True) if self.center else x
 
     def block(self, anchors: Tensor, responses: Tensor, to: "Candidates", n_own: int = 0) -> Tensor:

@@ -39,6 +39,14 @@ def upright_shape(x: Tensor) -> Tensor:
 
 
 VIEWS = {"as worn": as_worn, "shape": shape, "upright": upright, "upright shape": upright_shape}
+N_SEEN = {"upright": 2, "upright shape": 3}  # channels, where not as many as the device has
+
+
+def n_seen(views: Sequence[str], n_channels: int) -> list[int]:
+    """Channels of each view."""
+    if not len(views) or not set(views) <= VIEWS.keys():
+        raise ValueError(f"views names one or more of {tuple(VIEWS)}; got {tuple(views)}.")
+    return [N_SEEN.get(view, n_channels) for view in views]
 
 
 class Views(nn.Module):
@@ -84,11 +92,8 @@ class Views(nn.Module):
         pool: Sequence[str] = ("mean", "deviation"),
     ):
         super().__init__()
-        if not len(views) or not set(views) <= VIEWS.keys():
-            raise ValueError(f"views names one or more of {tuple(VIEWS)}; got {tuple(views)}.")
+        self.nets = nn.ModuleList(ResNet1d(n, width, blocks, kernels, pool) for n in n_seen(views, n_channels))
         self.views = tuple(views)
-        n_seen = {"upright": 2, "upright shape": 3}
-        self.nets = nn.ModuleList(ResNet1d(n_seen.get(v, n_channels), width, blocks, kernels, pool) for v in views)
         nets: Any = self.nets
         self.dim = sum(net.dim for net in nets)
 

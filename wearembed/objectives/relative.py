@@ -1,5 +1,7 @@
 """The relative contrastive loss of RelCon."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ class RelativeContrast(nn.Module):
     Parameters
     ----------
     net : nn.Module
-        ``(B, C, T)`` to ``(B, D)``; no projection head (official code).
+        ``(B, C, T)`` to ``(B, D)``, with ``dim`` where there is a projection.
     distance : nn.Module
         Has ``distances(anchors, candidates)`` and ``distances_to_own(anchors, mates)``, like `nets.CrossAttention`.
         Frozen here, and in float32 whatever the precision of the net.
@@ -25,6 +27,9 @@ class RelativeContrast(nn.Module):
         Mates that a batch brings for each anchor (official code).
     temperature : float, default=0.1
         Official code.
+    projection : int, default=0
+        Outputs of a head between the embedding and the ranks, which is not kept: a hidden layer of twice as many, batch
+        norm, ReLU. 0 is none (official code). What the ranks do not ask for, an embedding without a head loses.
 
     Notes
     -----
@@ -33,9 +38,17 @@ class RelativeContrast(nn.Module):
     mates.
     """
 
-    def __init__(self, net: nn.Module, distance: nn.Module, n_mates: int = 20, temperature: float = 0.1):
+    def __init__(
+        self,
+        net: nn.Module,
+        distance: nn.Module,
+        n_mates: int = 20,
+        temperature: float = 0.1,
+        projection: int = 0,
+    ):
         super().__init__()
         self.net = net
+        self.head = head(net, projection) if projection else nn.Identity()
         self.distance = Frozen(distance)
         self.n_mates = n_mates
         self.temperature = temperature
@@ -44,7 +57,7 @@ class RelativeContrast(nn.Module):
         x, mates = batch["x"], batch.get("mates")
         if mates is None:
             mates = x.new_empty(len(x), 0, *x.shape[1:])
-        z = self.net(torch.cat([x, mates.flatten(0, 1)])).float()  # (B + B K, D)
+        z = self.head(self.net(torch.cat([x, mates.flatten(0, 1)]))).float()  # (B + B K, D)
         with torch.autocast(x.device.type, enabled=False):
             far = self.far(x, mates)  # (B, B - 1 + K)
             near = similarities(z[: len(x)], z[len(x) :].unflatten(0, mates.shape[:2]))
@@ -56,6 +69,12 @@ class RelativeContrast(nn.Module):
         distance = self.distance.module
         among = without_diagonal(distance.distances(x, x))  # (B, B - 1)
         return torch.cat([among, distance.distances_to_own(x, mates)], 1)
+
+
+def head(net: Any, projection: int) -> nn.Module:
+    """What the loss sees instead of the embedding itself."""
+    hidden = 2 * projection
+    return nn.Sequential(nn.Linear(net.dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, projection))
 
 
 def similarities(z: Tensor, mates: Tensor) -> Tensor:
