@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -179,6 +180,33 @@ def test_another_compiler_is_refused(wrong, fitted):
 
 
 # ------------------------------------------------------------------------------------- OpenVINO
+
+
+SIGNALLED = """
+import gc, os, signal
+import torch
+from wearembed.encoders.runtimes import through_openvino
+from wearembed.nets import ResNet1d
+
+seen = []
+signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+nets = [ResNet1d(3, 4, (1,), (3,)).eval() for _ in range(3)]
+for net in nets:
+    through_openvino(net, (4, 3, 64), False)(torch.randn(4, 3, 64))
+while nets:
+    del net, nets[0]
+    net = None
+    gc.collect()
+    os.kill(os.getpid(), signal.SIGUSR1)
+print(len(seen))
+"""
+
+
+@with_openvino
+def test_signals_reach_a_process_whose_models_have_ended():
+    """OpenVINO left the thread with a stack for signals that was gone, and the next signal was the last."""
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.split() == ["3"], done.stderr
 
 
 @with_openvino

@@ -38,6 +38,7 @@ WAYS = {
     "returned": "the same, memory returned to the kernel",
     "compiled": 'wearembed, `precision="bfloat16", compile=True`',
     "participants": f"wearembed, bfloat16, {N_TOGETHER} windows as anchors and candidates",
+    "stride": "the same, with another distance: `RelConDistance(stride=2)`",
 }
 
 
@@ -82,7 +83,8 @@ def ours_loss(way, net, distance, batch):
 def one_step(way):
     """Seconds, peak memory and loss of a training step: the best of three, of two for the loop."""
     net, distance, batch = made()
-    if way == "participants":
+    if way in ("participants", "stride"):
+        distance.stride = 2 if way == "stride" else 1
         batch = {"x": torch.randn(N_TOGETHER, 3, 256)}
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     seconds, losses = [], []
@@ -127,7 +129,8 @@ def test_a_step_beside_the_loop(benchmark, all_threads):
     rows["bfloat16"] = benchmark.pedantic(in_a_process_of_its_own, args=(__file__, "bfloat16"), rounds=1)
     loop = rows["loop"]
     per_second = {way: N_ANCHORS * (N_ANCHORS - 1 + N_MATES) / row["seconds"] for way, row in rows.items()}
-    per_second["participants"] = N_TOGETHER * (N_TOGETHER - 1) / rows["participants"]["seconds"]
+    for way in ("participants", "stride"):
+        per_second[way] = N_TOGETHER * (N_TOGETHER - 1) / rows[way]["seconds"]
     print(f"\n| RelCon step, {N_ANCHORS} anchors, {N_MATES} mates, {loop['threads']} threads ", end="")
     print("| s | peak GiB | comparisons a second | times as many |\n|---|---|---|---|---|")
     for way, name in WAYS.items():

@@ -409,7 +409,6 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
     compile : bool or "openvino", default=False
         True: compile the net by ``torch.compile`` for training. ``"openvino"``: let OpenVINO run ``transform`` on a
         CPU, which it first takes some seconds to compile for (extra ``openvino``); training is as with False.
-        Experimental, and for processes that only embed: one that went on to train crashed (docs/speed).
     num_workers : int, default=0
         Processes that read windows.
     callbacks : list of skorch callbacks, default=None

@@ -293,8 +293,7 @@ class RelConEncoder(Encoder):
     compile : bool or "openvino", default=False
         True: let ``torch.compile`` work for training, on the net where a GPU trains, on the distance's attention
         everywhere. ``"openvino"``: let OpenVINO run ``transform`` on a CPU, for which it first takes some seconds to
-        compile (extra ``openvino``); training is as with False. Experimental, and for processes that only embed: one
-        that went on to train crashed (docs/speed).
+        compile (extra ``openvino``); training is as with False.
     num_workers : int, default=0
         Processes that read windows.
     callbacks : list of skorch callbacks, default=None

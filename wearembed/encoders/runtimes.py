@@ -1,6 +1,7 @@
 """A net outside of torch: run by OpenVINO here, or written as ONNX for anywhere."""
 
 import copy
+import ctypes
 import json
 import logging
 import sys
@@ -54,13 +55,39 @@ def by_openvino(net: nn.Module, shape: tuple[int, ...], half: bool, n_threads: i
         wanted = net(example).numpy()
     how = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": n_threads}
     how["INFERENCE_PRECISION_HINT"] = "bf16" if half else "f32"
-    made = openvino.Core().compile_model(model, "CPU", how)
+    with same_signal_stack():
+        made = openvino.Core().compile_model(model, "CPU", how)
     if not np.allclose(made(example.numpy())[0], wanted, rtol=0, atol=0.05 * np.abs(wanted).max()):
         raise RuntimeError(
             f"OpenVINO {openvino.__version__} computes something else of this {type(net).__name__} than torch does, "
             f"which is an error of its own. Leave compile=False, or try another version of OpenVINO."
         )
     return made
+
+
+class SignalStack(ctypes.Structure):
+    """Where a thread handles signals; ``stack_t`` of Linux."""
+
+    _fields_ = [("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+@contextmanager
+def same_signal_stack():
+    """Leave this thread with the stack for signals that it had.
+
+    OpenVINO 2026.4 gives the thread that compiles a stack of its own, and when the model ends, the one that was there
+    before. When two models end in the order in which they were made, that is the first one's, which is gone by then; the
+    next signal that Python handles, such as that a child process ended, kills the process.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    libc, before = ctypes.CDLL(None), SignalStack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)
 
 
 def import_openvino():
