@@ -76,7 +76,7 @@ def demo(session):
 
 @nox.session
 def evidence(session):
-    """A study by its name: ``nox -s evidence -- activities --data FOLDER``, ``-- heart_from_wrist simulated``, ..."""
+    """A study by its name: ``nox -s evidence -- show --data FOLDER --out OTHER``, ``-- heart_from_wrist simulated``."""
     install(session, "-e", ".[plots]")
     name, *rest = session.posargs or ["heart_from_wrist", "simulated"]
     session.run("python", f"examples/{name}.py", *rest, env=ONE_THREAD)

@@ -1,11 +1,14 @@
-"""Sphinx: myst for pages, numpydoc for docstrings, nothing fetched."""
+"""Sphinx: myst for pages, numpydoc for docstrings, nothing fetched; the page of models from the cards."""
 
+import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import wearembed
+from wearembed import hub
+from wearembed.hub.card import table
 
 project = "wearembed"
 author = "The wearembed contributors"
@@ -27,3 +30,94 @@ html_theme = "pydata_sphinx_theme"
 html_title = "wearembed"
 html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
 html_sidebars = {"**": []}
+
+
+# --- models.md, which is written anew by each build
+
+
+def setup(app):
+    """Write the page before pages are looked for; one that says the same stays as it is."""
+    app.connect("builder-inited", lambda app: keep(Path(app.srcdir) / "models.md", page_of_models()))
+
+
+def keep(file, text):
+    if not file.exists() or file.read_text() != text:
+        file.write_text(text)
+
+
+MODELS = """\
+# Models
+
+Weights that come with the package. Each loads by its name, without a network, and checks itself:
+
+```pycon
+>>> import wearembed
+>>> encoder = wearembed.from_pretrained("wearembed/ppg-contrastive-synthetic")
+>>> encoder.verify()
+True
+```
+
+Encoders of the heart take signals that were filtered first, as their cards say:
+
+```pycon
+>>> from wearembed.datasets import make_ppg_accel
+>>> from wearembed.signals import prepare_ppg
+>>> wrist = make_ppg_accel(n_participants=2, n_windows=3, n_ppg_channels=1, random_state=0)
+>>> encoder.transform(prepare_ppg(wrist.ppg, wrist.sfreq)).shape
+(6, 36)
+```
+
+This page is made from their cards by `docs/conf.py`. The commands behind the numbers stand with each. In brackets are
+95 % intervals over people. The headline is the first result of the card: read it beside the baselines below."""
+
+
+def page_of_models() -> str:
+    """A row and a section for each of the bundled weights."""
+    configs = {name: json.loads((bundled(name) / "config.json").read_text()) for name in hub.bundled()}
+    columns = ("name", "sensor", "what goes in", "size", "synthetic", "headline result", "licence")
+    rows = [(f"[`{name}`](#{anchor(name)})", *told(name, config)) for name, config in configs.items()]
+    sections = [section(name, config) for name, config in configs.items()]
+    return "\n\n".join([MODELS, table(columns, rows), *sections]) + "\n"
+
+
+def bundled(name):
+    return hub.BUNDLED / name.removeprefix("wearembed/")
+
+
+def anchor(name):
+    return name.replace("/", "")
+
+
+def told(name, config):
+    contract, training = config["contract"], config["training"]
+    sensor = "accelerometer" if contract["n_channels"] == 3 else config["modality"].upper()
+    goes_in = f"{contract['n_channels']} × {contract['n_times']} samples at {contract['sfreq']:g} Hz"
+    goes_in += f" ({contract['n_times'] / contract['sfreq']:g} s), {contract['units']}"
+    size = sum(file.stat().st_size for file in bundled(name).iterdir()) / 1e6
+    synthetic = "yes" if training.get("synthetic") else "no"
+    return sensor, goes_in, f"{size:.2f} MB", synthetic, headline(training), training["license"]
+
+
+def headline(training):
+    """The first result, and what it is of."""
+    if not training.get("results"):
+        return "none stored"
+    first = training["results"][0]
+    return f"{first['metric']}, {first['dataset']}: {number(first)}"
+
+
+def number(row):
+    return f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+
+
+def section(name, config):
+    """What the card says of one: how it was made, results, whose data they were."""
+    training = config["training"]
+    results, sources = training.get("results", []), training.get("attribution", [])
+    shown = ("dataset", "metric", "model")
+    parts = [f"## {name}", training.get("description"), f"`{config['estimator_class']}`: {config['output']}."]
+    if results:
+        parts.append(table((*shown, "value"), [[*(row.get(key, "") for key in shown), number(row)] for row in results]))
+    if sources:
+        parts.append(table(("data", "source", "licence"), [[s["name"], s["source"], s["license"]] for s in sources]))
+    return "\n\n".join(part for part in parts if part)

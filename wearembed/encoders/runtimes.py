@@ -76,8 +76,8 @@ def same_signal_stack():
     """Leave this thread with the stack for signals that it had.
 
     OpenVINO 2026.4 gives the thread that compiles a stack of its own, and when the model ends, the one that was there
-    before. When two models end in the order in which they were made, that is the first one's, which is gone by then; the
-    next signal that Python handles, such as that a child process ended, kills the process.
+    before. When two models end in the order in which they were made, that is the first one's, which is gone by then;
+    the next signal that Python handles, such as that a child process ended, kills the process.
     """
     if sys.platform != "linux":
         yield
