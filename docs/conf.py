@@ -103,7 +103,8 @@ def headline(training):
     if not training.get("results"):
         return "none stored"
     first = training["results"][0]
-    return f"{first['metric']}, {first['dataset']}: {number(first)}"
+    whose = first.get("model", "these weights")
+    return f"{first['metric']}, {first['dataset']}: {number(first)}{'' if whose == 'these weights' else ', ' + whose}"
 
 
 def number(row):

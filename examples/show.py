@@ -145,8 +145,9 @@ def planned(args, name, windows):
         for seed in range(args.untrained if "untrained" in args.rows else 0):
             twin = encoder.untrained(random_state=seed).set_params(**told)
             row = of_net(f"{source}, untrained {seed}", "baseline", twin, in_few=seed == 0)
-            if row.of not in untrained:  # else it is that of another encoder with the same net
-                untrained.add(row.of)
+            net = row.of, repr(twin.architecture_)
+            if net not in untrained:  # else it is that of another encoder with the same net
+                untrained.add(net)
                 yield row
     yield from baselines(args, name, windows)
 
@@ -434,10 +435,13 @@ def draw_few_labels(few, path):
 
     from wearembed.plots import LabelEfficiencyDisplay
 
-    figure = Figure(figsize=(5 * len(few), 4), layout="constrained")
-    for ax, (name, tables) in zip(figure.subplots(1, len(few), squeeze=False)[0], few.items()):
+    figure = Figure(figsize=(4 * len(few) + 3, 4), layout="constrained")
+    axes = figure.subplots(1, len(few), squeeze=False)[0]
+    for ax, (name, tables) in zip(axes, few.items()):
         LabelEfficiencyDisplay.from_result(tables, score=TASKS[name].scoring[0], ax=ax)
         ax.set_title(name)
+    for ax in axes[:-1]:
+        ax.get_legend().remove()  # the rows are the same
     figure.savefig(path, dpi=120)
 
 
