@@ -2,7 +2,7 @@
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"  # whatever the shell says: threads and processes that tests start compute alike
 os.environ["HF_HUB_DISABLE_XET"] = "1"  # read when huggingface_hub is imported, so before all else
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.pop("HF_HUB_OFFLINE", None)  # the socket guard below is what keeps us offline, and it cannot be unset

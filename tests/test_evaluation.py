@@ -661,7 +661,8 @@ def test_untrained_twins_of_real_encoders_stand_beside_them_fitted_or_not():
     assert list(table.index) == ["bundled", "bundled, untrained", "majority or mean"]
     sizes = table["n_parameters"]
     assert sizes["bundled"] == sizes["bundled, untrained"] > 0 and pd.isna(sizes["majority or mean"])
-    assert table.loc["bundled", "pooled"] != table.loc["bundled, untrained", "pooled"]
+    twin = encoders["bundled"].untrained(random_state=0)
+    assert not np.array_equal(twin.transform(MOTION.data), encoders["bundled"].transform(MOTION.data))
     learning = AccelMaskedEncoder(size=(16, 1, 32), sfreq=1.0, max_epochs=1, device="cpu", random_state=0)
     listed = compare([learning, learning], {"motion": MOTION}, cv=2, scoring="macro_f1", **FIXED)
     names = ["AccelMaskedEncoder-1", "AccelMaskedEncoder-1, untrained"]
