@@ -4,8 +4,11 @@ MiniRocket's tests need the extra ``baselines``, whose sktime 1.2 wants pandas b
 """
 
 import inspect
+import os
 import pickle
 import re
+import subprocess
+import sys
 from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
@@ -354,6 +357,27 @@ def test_hand_made_features_want_two_samples():
 def test_without_sktime_the_extra_is_named():
     with pytest.raises(ImportError, match=r'pip install "wearembed\[baselines\]"'):
         MiniRocketFeatures().fit(X)
+
+
+THREADED = """
+import numpy as np
+import torch
+
+torch.set_num_threads(1)
+from wearembed import MiniRocketFeatures
+
+X = np.random.default_rng(0).normal(size=(8, 3, 64)).astype(np.float32)
+MiniRocketFeatures(84, random_state=0).fit(X).transform(X)
+print(torch.get_num_threads())
+"""
+
+
+@with_sktime
+def test_random_kernels_leave_torch_its_threads():
+    """numba sets how many all of OpenMP has, so that what is trained afterwards came out otherwise."""
+    two = os.environ | {"OMP_NUM_THREADS": "2"}
+    told = subprocess.run([sys.executable, "-c", THREADED], env=two, capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["1"]
 
 
 @with_sktime

@@ -1,9 +1,11 @@
 """Random convolution kernels by sktime, with the encoders' interface."""
 
 import copy
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
+import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -65,16 +67,14 @@ class MiniRocketFeatures(WindowTransformer):
     def _learn(self, X):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         unfitted = rocket()(num_kernels=int(self.n_kernels), n_jobs=1, random_state=seed)
-        outside = np.random.get_state()  # noqa: NPY002
-        try:
-            self.rocket_ = unfitted.fit(long_enough(X))  # seeds numpy's global generator
-        finally:
-            np.random.set_state(outside)  # noqa: NPY002
+        with nothing_else_changed():
+            self.rocket_ = unfitted.fit(long_enough(X))
 
     def _features(self, X, contract):
         own = copy.copy(self.rocket_)
         own.parameters = tuple(np.array(part) for part in own.parameters)  # those of a memory map are refused
-        return np.asarray(own.transform(long_enough(X)), np.float32)
+        with nothing_else_changed():
+            return np.asarray(own.transform(long_enough(X)), np.float32)
 
     def _names(self):
         check_is_fitted(self, "rocket_")
@@ -98,6 +98,17 @@ def rocket():
     except ImportError as error:
         raise ImportError('MiniRocketFeatures needs sktime and numba. pip install "wearembed[baselines]".') from error
     return MiniRocketMultivariate
+
+
+@contextmanager
+def nothing_else_changed():
+    """What sktime changes of the process stays as it was: numpy's global generator, and how many threads torch has."""
+    generator, n_threads = np.random.get_state(), torch.get_num_threads()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(generator)  # noqa: NPY002
+        torch.set_num_threads(n_threads)
 
 
 def long_enough(X):
