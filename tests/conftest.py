@@ -65,6 +65,12 @@ def refuse_elsewhere(host):
         )
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Again for each test: libraries set how many OpenMP has, and torch's results go by it."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def generators_untouched():
     """Fail if the test moved numpy's or torch's global generator."""
