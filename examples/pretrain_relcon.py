@@ -5,10 +5,9 @@
 
 The first learns from simulated motion alone. The second goes on from its weights, with recordings under open licences
 among the simulated ones: `DATA` holds a folder for each of hmp_wrist_adl, spsw_watch, wisdm_phone and
-stress_predict_e4, one .npz a participant: ``acc`` (n, 3) in g, and where it holds several recordings ``length`` and
-``sfreq`` of each. ``--without`` leaves one out, so that it can be tested on. Kill it at any moment and run the same
-line again: it goes on from the last whole epoch. The weights depend on the seed, the versions in .ci/constraints.txt
-and, in the last digits, on the processor.
+stress_predict_e4, as `real_sets.py` says. ``--without`` leaves one out, so that it can be tested on. Kill it at any
+moment and run the same line again: it goes on from the last whole epoch. The weights depend on the seed, the versions
+in .ci/constraints.txt and, in the last digits, on the processor.
 """
 
 import argparse
@@ -17,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from real_sets import SECONDS, SFREQ, files_of, recordings_of
 from skorch.callbacks import LRScheduler
 
-from wearembed import Recording, RelConDistance, RelConEncoder, cut
+from wearembed import RelConDistance, RelConEncoder, cut
 from wearembed.datasets import make_motion
 
-SECONDS, SFREQ = 2.56, 100.0
 VIEWS = ("as worn", "shape", "upright", "upright shape")
 UCI = "https://archive.ics.uci.edu/dataset"
 SOURCES = {
@@ -128,28 +127,14 @@ def simulated(args):
 def real(args, name):
     """Windows of a set, drawn so that no participant has many more than another."""
     rng, parts = np.random.default_rng(args.seed), []
-    files = sorted((args.data / name).glob("*.npz"))
-    if not files:
-        raise SystemExit(f"No .npz in {args.data / name}: --data names the folder that holds {', '.join(SOURCES)}.")
-    for file in files:
-        cuts = [cut(recording, SECONDS, SFREQ)[0] for recording in recordings(file, f"{name}-{file.stem}")]
-        session = np.repeat([f"{name}-{file.stem}-{n}" for n in range(len(cuts))], [len(X) for X in cuts])
+    for file in files_of(args.data / name):
+        of, worn = f"{name}-{file.stem}", [recording for recording, _ in recordings_of(file)]
+        cuts = [cut(r, SECONDS, SFREQ)[0] for r in worn if r.signal.shape[1] / r.sfreq >= SECONDS]
+        session = np.repeat([f"{of}-{n}" for n in range(len(cuts))], [len(X) for X in cuts])
         X = np.concatenate(cuts)
         some = np.sort(rng.permutation(len(X))[: args.windows])
-        parts.append((X[some], np.full(len(some), f"{name}-{file.stem}"), session[some]))
+        parts.append((X[some], np.full(len(some), of), session[some]))
     return tuple(np.concatenate(column) for column in zip(*parts))
-
-
-def recordings(file, participant):
-    """Each recording of a participant that is long enough for a window."""
-    with np.load(file) as stored:
-        acc = stored["acc"]
-        length = stored["length"] if "length" in stored.files else [len(acc)]
-        rates = stored["sfreq"] if "length" in stored.files else [32.0]  # the Empatica E4's
-    ends = np.cumsum(length)
-    for start, end, rate in zip(ends - length, ends, rates):
-        if (end - start) / rate >= SECONDS:
-            yield Recording(acc[start:end].T, float(rate), participant, "g")
 
 
 if __name__ == "__main__":

@@ -78,11 +78,20 @@ def activities(data, name):
 def read_activities(folder):
     """Yield each recording with the labels of its samples."""
     for file in files_of(folder):
-        with np.load(file) as stored:
-            acc, label, sfreq, length = (stored[key] for key in ("acc", "label", "sfreq", "length"))
-        ends = np.cumsum(length)
-        for start, end, rate in zip(ends - length, ends, sfreq):
-            yield Recording(acc[start:end].T, float(rate), f"{folder.name}-{file.stem}", "g"), label[start:end]
+        yield from recordings_of(file)
+
+
+def recordings_of(file):
+    """Yield each recording of acceleration in a file with the labels of its samples; the E4 has one, without."""
+    participant = f"{file.parent.name}-{file.stem}"
+    with np.load(file) as stored:
+        d = {key: stored[key] for key in ("acc", "label", "sfreq", "length") if key in stored.files}
+    if "length" not in d:
+        yield Recording(d["acc"].T, float(ACCEL_SFREQ), participant, "g"), None
+        return
+    ends = np.cumsum(d["length"])
+    for start, end, rate in zip(ends - d["length"], ends, d["sfreq"]):
+        yield Recording(d["acc"][start:end].T, float(rate), participant, "g"), d["label"][start:end]
 
 
 # --- minutes of a wrist

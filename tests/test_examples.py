@@ -40,24 +40,12 @@ def test_a_study_runs_and_a_second_run_only_tells(name, tmp_path):
     assert len(second.splitlines()) < len(first.splitlines())  # nothing is computed again
 
 
-def write_recordings(folder, n_participants=3):
-    """What `examples/pretrain_relcon.py` reads, with simulated motion in it."""
-    for name in ("hmp_wrist_adl", "spsw_watch", "wisdm_phone", "stress_predict_e4"):
-        (folder / name).mkdir(parents=True)
-        for person in range(n_participants):
-            motion = make_motion(1, 8, sfreq=32.0, random_state=person)
-            acc = np.concatenate(list(motion.data), 1).T
-            told = {} if name == "stress_predict_e4" else {"length": [300, len(acc) - 300], "sfreq": [32.0, 32.0]}
-            np.savez(folder / name / f"S{person:02}.npz", acc=acc, **told)
-
-
 @pytest.mark.slow
-def test_motion_is_learnt_from_simulation_and_then_from_recordings(tmp_path):
-    write_recordings(tmp_path / "data")
+def test_motion_is_learnt_from_simulation_and_then_from_recordings(recorded, tmp_path):
     small = ("--participants", "4", "--windows", "12", "--epochs", "1", "--threads", "1")
     line = [sys.executable, str(EXAMPLES / "pretrain_relcon.py")]
     begun = ["synthetic", "--out", "begun", "--leave-out", "pockets"]
-    ended = ["open", "--data", "data", "--from", "begun", "--out", "ended", "--without", "spsw_watch"]
+    ended = ["open", "--data", str(recorded), "--from", "begun", "--out", "ended", "--without", "spsw_watch"]
     for rest in (begun, ended):
         subprocess.run([*line, *rest, *small], cwd=tmp_path, check=True, capture_output=True)
     synthetic, opened = (from_pretrained(tmp_path / name) for name in ("begun", "ended"))

@@ -19,7 +19,7 @@ from torch import nn
 from .. import __version__, hub
 from ..nets import ResNet1d, for_inference
 from ..training import PRECISIONS, Anchors, Recipe, find_device, is_half, run_seed, seeded, train
-from .contract import Contract, is_acceleration, read_windows, refuse_constant, refuse_swapped
+from .contract import Contract, check_number, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
 from .runtimes import fingerprint, through_openvino, to_onnx
 from .untrained import hand_on, make_untrained, stays_untrained, untrained_shape
@@ -133,8 +133,7 @@ class Trainable(Pretrained):
         return self._convert(X)
 
     def _contract_of(self, n_channels: int, n_times: int) -> Contract:
-        units = "g" if is_acceleration(self.units) else self.units
-        return Contract(n_channels, n_times, float(self.sfreq), units, self._standardized)
+        return Contract.of(n_channels, n_times, self.sfreq, self.units, self._standardized)
 
     def _convert(self, X: np.ndarray) -> np.ndarray:
         return self.contract_.convert(type(self).__name__, X, self.sfreq, self.units)
@@ -291,12 +290,7 @@ class Trainable(Pretrained):
         find_device(self.device)
 
     def _check_number(self, name: str, kind: type, low, above: bool = False):
-        value = getattr(self, name)
-        good = isinstance(value, kind) and not isinstance(value, bool) and (value > low if above else value >= low)
-        if not good or not np.isfinite(value):
-            what = "a whole number" if kind is Integral else "a finite number"
-            which = f"above {low}" if above else f"from {low} on"
-            raise ValueError(f"{name} of {type(self).__name__} is {what} {which}; got {value!r}.")
+        check_number(self, name, getattr(self, name), kind, low, above)
 
     def _check_choice(self, name: str, choices: tuple):
         value = getattr(self, name)

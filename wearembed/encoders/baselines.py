@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 from .. import signals
 from ..signals.features import NOTHING, axis_names, bands, motion_features, powers, shaking_features, wave_features
-from .contract import Contract, is_acceleration, read_windows, refuse_swapped
+from .contract import Contract, check_number, is_acceleration, read_windows, refuse_swapped
 
 AT_ONCE = 2**22  # numbers of the windows that are worked on together, so that memory stays bounded
 SENSORS = {  # rate and units where none are said, the rate that a heart needs, and what is measured
@@ -107,8 +107,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 f"{name} takes windows of {self._shortest} samples or more; got n_features = {X.shape[2]} samples a "
                 f"window. Cut longer windows."
             )
-        units = "g" if is_acceleration(self._units) else self._units
-        return Contract(X.shape[1], X.shape[2], float(self._sfreq), units, self._standardized)
+        return Contract.of(X.shape[1], X.shape[2], self._sfreq, self._units, self._standardized)
 
     def _convert(self, X, contract):
         return contract.convert(type(self).__name__, X, self._sfreq, self._units)
@@ -123,17 +122,22 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     @property
     def _standardized(self) -> bool:
-        return False
+        return getattr(self, "standardize", False)
 
     def _learn(self, X):
         """What is taken from the windows of ``fit``."""
 
-    def _features(self, X, contract) -> np.ndarray:
-        """(n_windows, n_features) of windows that are as the contract says."""
+    def _measured(self, X, contract) -> dict[str, np.ndarray]:
+        """By name, what is measured in each of the windows, which are as the contract says."""
         raise NotImplementedError
 
+    def _features(self, X, contract) -> np.ndarray:
+        """(n_windows, n_features)."""
+        return np.stack(list(self._measured(X, contract).values()), axis=1)
+
     def _names(self) -> list[str]:
-        raise NotImplementedError
+        contract = self.contract_
+        return list(self._measured(np.zeros((1, contract.n_channels, contract.n_times)), contract))
 
     def _check_parameters(self):
         self._check_number("sfreq", Real, 0)
@@ -141,11 +145,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _check_number(self, name, kind, low):
         """An error unless a parameter is a number of a kind above `low`."""
-        value = self._sfreq if name == "sfreq" else getattr(self, name)
-        good = isinstance(value, kind) and not isinstance(value, bool) and value > low
-        if not good or not np.isfinite(value):
-            what = "a whole number" if kind is Integral else "a finite number"
-            raise ValueError(f"{name} of {type(self).__name__} is {what} above {low}; got {value!r}.")
+        check_number(self, name, self._sfreq if name == "sfreq" else getattr(self, name), kind, low, above=True)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -212,13 +212,6 @@ class HandmadeFeatures(WindowTransformer):
     def _standardized(self):
         return self.sensor in ("ppg", "ecg")
 
-    def _features(self, X, contract):
-        return np.stack(list(self._measured(X, contract).values()), axis=1)
-
-    def _names(self):
-        blank = np.zeros((1, self.contract_.n_channels, self.contract_.n_times))
-        return list(self._measured(blank, self.contract_))
-
     def _measured(self, X, contract):
         return SENSORS[self.sensor][3](X, contract.sfreq)
 
@@ -274,10 +267,6 @@ class RawWindows(WindowTransformer):
         self.sfreq = sfreq
         self.units = units
         self.standardize = standardize
-
-    @property
-    def _standardized(self):
-        return self.standardize
 
     def _features(self, X, contract):
         if contract.n_times > self.n_times:
@@ -339,20 +328,9 @@ class Spectra(WindowTransformer):
         self.units = units
         self.standardize = standardize
 
-    @property
-    def _standardized(self):
-        return self.standardize
-
-    def _features(self, X, contract):
-        return np.stack(list(self._measured(X.astype(np.float64), contract).values()), axis=1)
-
-    def _names(self):
-        contract = self.contract_
-        return list(self._measured(np.zeros((1, contract.n_channels, contract.n_times)), contract))
-
     def _measured(self, X, contract):
         edges = np.linspace(0, self.highest, self.n_bands + 1)
-        f, power = powers(X, contract.sfreq)
+        f, power = powers(X.astype(np.float64), contract.sfreq)
         return bands(axis_names(X.shape[1]), f, power, edges, NOTHING)
 
     def _check_parameters(self):

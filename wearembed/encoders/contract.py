@@ -1,6 +1,7 @@
 """What a trained net takes in, and how a user's array becomes that."""
 
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,11 @@ class Contract:
     sfreq: float
     units: str
     standardized: bool = False
+
+    @classmethod
+    def of(cls, n_channels: int, n_times: int, sfreq: float, units: str, standardized: bool) -> "Contract":
+        """What windows have to be, from those that are learnt from; acceleration is in g inside."""
+        return cls(n_channels, n_times, float(sfreq), "g" if is_acceleration(units) else units, standardized)
 
     @property
     def seconds(self) -> float:
@@ -83,6 +89,15 @@ def to_units(name: str, X: np.ndarray, units: str, wanted: str) -> np.ndarray:
 
 def is_acceleration(units: str) -> bool:
     return signals.canonical_units(units) in ("g", "mg", "m/s^2")
+
+
+def check_number(estimator, name: str, value, kind: type, low, above: bool = False):
+    """An error unless a parameter is a number of a kind from `low` on, or above it."""
+    good = isinstance(value, kind) and not isinstance(value, bool) and (value > low if above else value >= low)
+    if not good or not np.isfinite(value):
+        what = "a whole number" if kind is Integral else "a finite number"
+        which = f"above {low}" if above else f"from {low} on"
+        raise ValueError(f"{name} of {type(estimator).__name__} is {what} {which}; got {value!r}.")
 
 
 def read_windows(estimator, X, *, reset: bool) -> np.ndarray:

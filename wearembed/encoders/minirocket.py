@@ -56,10 +56,6 @@ class MiniRocketFeatures(WindowTransformer):
         self.standardize = standardize
         self.random_state = random_state
 
-    @property
-    def _standardized(self):
-        return self.standardize
-
     def _known_contract(self):
         check_is_fitted(self, "rocket_")
         return self.contract_

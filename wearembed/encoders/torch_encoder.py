@@ -119,10 +119,6 @@ class TorchEncoder(WindowTransformer):
             loaded[self.module] = checked_module(self.module())
         return loaded[self.module]
 
-    @property
-    def _standardized(self):
-        return self.standardize
-
     def _contract_of(self, X):
         own = super()._contract_of(X)
         sfreq = own.sfreq if self.net_sfreq is None else float(self.net_sfreq)
