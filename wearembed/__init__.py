@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from . import augment, datasets, evaluation, metrics, nets, objectives, plots, signals
+from . import augment, datasets, evaluation, metrics, nets, objectives, plots, signals, stores
 from .encoders import (
     AccelContrastiveEncoder,
     AccelMaskedEncoder,
@@ -24,6 +24,7 @@ from .encoders import (
     from_pretrained,
 )
 from .recordings import Recording, cut, read_recording
+from .stores import WindowStore
 
 __all__ = [
     "AccelContrastiveEncoder",
@@ -44,6 +45,7 @@ __all__ = [
     "SimCLREncoder",
     "Spectra",
     "TorchEncoder",
+    "WindowStore",
     "augment",
     "cut",
     "datasets",
@@ -55,4 +57,5 @@ __all__ = [
     "plots",
     "read_recording",
     "signals",
+    "stores",
 ]

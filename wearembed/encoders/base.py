@@ -18,6 +18,7 @@ from torch import nn
 
 from .. import __version__, hub
 from ..nets import ResNet1d, for_inference
+from ..stores import LazyWindows
 from ..training import PRECISIONS, Anchors, Recipe, find_device, is_half, run_seed, seeded, train
 from .contract import Contract, check_number, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
@@ -80,14 +81,15 @@ class Trainable(Pretrained):
 
         Parameters
         ----------
-        X : array of shape (n_windows, n_channels, n_times) or (n_windows, n_times)
-            Windows at `sfreq` in `units`; two dimensions are windows of one channel.
+        X : array of shape (n_windows, n_channels, n_times) or (n_windows, n_times), or WindowStore
+            Windows at `sfreq` in `units`; two dimensions are windows of one channel. Those of a store are read batch by
+            batch.
         y : ignored
         groups : array of shape (n_windows,), default=None
             Participant of each window. None: all windows count as one participant's.
         session : array of shape (n_windows,), default=None
             Stretch of time within a participant that mates are drawn from, such as the hour (paper). None: all of a
-            participant's windows are mates.
+            participant's windows are mates. Where neither is given, a store says both.
 
         Returns
         -------
@@ -99,6 +101,8 @@ class Trainable(Pretrained):
         """`columns` are arrays with a row for each window that batches bring along, see `_columns`."""
         self._check_parameters()
         X = read_windows(self, X, reset=True)
+        if isinstance(X, LazyWindows) and groups is None and session is None:
+            groups, session = X.groups, X.session
         groups = self._labels(groups, len(X), "groups", "the participant")
         session = self._labels(session, len(X), "session", "the stretch of time, such as the hour,")
         if self.weights is not None:
@@ -162,12 +166,12 @@ class Trainable(Pretrained):
         """Split, make the objective on what is to be learnt from, and train it."""
         out, valid = self._held_out(X, groups, seed), None
         data = {"X": X, "groups": groups, "session": session, **self._fitted_columns(columns, ~out)}
-        seen = data if not out.any() else {name: a if a is None else a[~out] for name, a in data.items()}
+        seen = data if not out.any() else {name: chosen(a, ~out) for name, a in data.items()}
         objective: Any = self._make_objective(**seen, seed=seed)
         anchors = Anchors(**seen, n_mates=objective.n_mates, sampler=self.sampler)
         self._check_anchors(anchors)
         if out.any():
-            watched = {name: a if a is None else a[out] for name, a in data.items()}
+            watched = {name: chosen(a, out) for name, a in data.items()}
             valid = self._validation(Anchors(**watched, n_mates=objective.n_mates, sampler=self.sampler))
         if self.compile and self.compile != "openvino":
             self.net_.compile()
@@ -255,9 +259,9 @@ class Trainable(Pretrained):
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in free}
         params["callbacks"] = [(type(c).__name__, c.get_params()) for c in self.callbacks or []]
         told = re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(params.items())))
-        data = [zlib.crc32(np.ascontiguousarray(X).data)]
+        data: list = [checksum(X)]
         data += [zlib.crc32(repr(labels.tolist()).encode()) for labels in (groups, session) if labels is not None]
-        data += [zlib.crc32(np.ascontiguousarray(column).data) for column in columns.values()]
+        data += [checksum(column) for column in columns.values()]
         return json.dumps([type(self).__name__, __version__, told, X.shape, data])
 
     # --------------------------------------------------------------------------------- checks
@@ -359,6 +363,20 @@ class Trainable(Pretrained):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
         return tags
+
+
+def chosen(column, rows: np.ndarray):
+    """Rows of a column; none of a store's is read."""
+    if column is None:
+        return None
+    return column.rows(rows) if isinstance(column, LazyWindows) else column[rows]
+
+
+def checksum(column) -> int | str:
+    """Tells one column from another."""
+    if isinstance(column, LazyWindows):
+        return column.identity()
+    return zlib.crc32(np.ascontiguousarray(column).data)
 
 
 def at_once(runtime: str, n_times: int) -> int:
@@ -489,7 +507,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
 
         Parameters
         ----------
-        X : array of shape (n_windows, n_channels, n_times) or (n_windows, n_times)
+        X : array of shape (n_windows, n_channels, n_times) or (n_windows, n_times), or WindowStore
             At `sfreq` in `units`, of as many seconds as those of training.
 
         Returns

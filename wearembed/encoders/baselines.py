@@ -9,7 +9,16 @@ from sklearn.exceptions import NotFittedError
 
 from .. import signals
 from ..signals.features import NOTHING, axis_names, bands, motion_features, powers, shaking_features, wave_features
-from .contract import Contract, check_number, is_acceleration, read_windows, refuse_swapped
+from ..stores import LazyWindows
+from .contract import (
+    A_LOOK,
+    Contract,
+    check_number,
+    is_acceleration,
+    read_windows,
+    refuse_other_kind,
+    refuse_swapped,
+)
 
 AT_ONCE = 2**22  # numbers of the windows that are worked on together, so that memory stays bounded
 SENSORS = {  # rate and units where none are said, the rate that a heart needs, and what is measured
@@ -27,13 +36,14 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     units: Any
     contract_: Contract
     _shortest = 1  # samples
+    _learns = False  # whether ``fit`` takes more from the windows than what they are
 
     def fit(self, X, y=None, *, groups=None, session=None):
         """Keep the number of channels and samples; nothing else is taken from `X`.
 
         Parameters
         ----------
-        X : array of shape (n_windows, n_channels, n_times) or (n_windows, n_times)
+        X : array of shape (n_windows, n_channels, n_times) or (n_windows, n_times), or WindowStore
             Windows at `sfreq` in `units`; two dimensions are windows of one channel.
         y, groups, session : ignored
             Here so that the call is an encoder's.
@@ -45,6 +55,9 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self._check_parameters()
         X = read_windows(self, X, reset=True)
         self.contract_ = self._contract_of(X)
+        if isinstance(X, LazyWindows):
+            refuse_other_kind(type(self).__name__, X, self._sfreq, self._units)
+            X = X[:] if self._learns else X[:A_LOOK]
         self._learn(self._convert(X, self.contract_))
         return self
 
@@ -53,7 +66,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
         Parameters
         ----------
-        X : array of shape (n_windows, n_channels, n_times) or (n_windows, n_times)
+        X : array of shape (n_windows, n_channels, n_times) or (n_windows, n_times), or WindowStore
             At `sfreq` in `units`, of as many seconds as in ``fit``.
 
         Returns
@@ -66,10 +79,19 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             self._check_parameters()
         X = read_windows(self, X, reset=False)
         contract = self._contract_of(X) if contract is None else contract
-        X = self._convert(X, contract)
-        n = max(1, AT_ONCE // (X.shape[1] * X.shape[2]))
-        parts = [self._features(X[start : start + n], contract) for start in range(0, len(X), n)]
+        n = max(1, AT_ONCE // (contract.n_channels * contract.n_times))
+        parts = []
+        for block in self._blocks(X):
+            block = self._convert(block, contract)
+            parts += [self._features(block[start : start + n], contract) for start in range(0, len(block), n)]
         return np.concatenate(parts).astype(np.float32)
+
+    def _blocks(self, X):
+        """An array as it is; the windows of a store some at a time."""
+        if not isinstance(X, LazyWindows):
+            return [X]
+        refuse_other_kind(type(self).__name__, X, self._sfreq, self._units)
+        return X.blocks()
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns.

@@ -1,6 +1,7 @@
 """What a trained net takes in, and how a user's array becomes that."""
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
 from .. import signals
+from ..stores import LazyWindows
 
+A_LOOK = 1024  # windows of a store, spread over it, that are looked at before training
 SHAPE = "(n_windows, n_channels, n_times), or (n_windows, n_times) for windows of one channel"
 
 
@@ -49,8 +52,20 @@ class Contract:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def convert(self, name: str, X: np.ndarray, sfreq: float, units: str) -> np.ndarray:
-        """Windows at `sfreq` in `units` as the net takes them; an error where they cannot be."""
+    def convert(self, name: str, X, sfreq: float, units: str):
+        """Windows at `sfreq` in `units` as the net takes them; an error where they cannot be.
+
+        Those of a store are converted when they are read.
+        """
+        self._check_shape(name, X, sfreq)
+        if isinstance(X, LazyWindows):
+            refuse_other_kind(name, X, sfreq, units)
+            self._changed(name, X[np.linspace(0, len(X) - 1, min(len(X), A_LOOK)).astype(int)], sfreq, units)
+            change = partial(self._changed, name, sfreq=sfreq, units=units, look=False)
+            return X.map(change, self.n_times, self.sfreq, self.units)
+        return self._changed(name, X, sfreq, units)
+
+    def _check_shape(self, name: str, X, sfreq: float):
         n_times = self.n_times_at(sfreq)
         if X.shape[1:] != (self.n_channels, n_times):
             cure = (
@@ -64,8 +79,11 @@ class Contract:
                 f"{self.sfreq:g} Hz, which are {self.n_channels} x {n_times} at sfreq={sfreq:g}; got "
                 f"{X.shape[1]} x {X.shape[2]}. {cure}"
             )
+
+    def _changed(self, name: str, X: np.ndarray, sfreq: float, units: str, look: bool = True) -> np.ndarray:
+        """Windows as the net takes them, each from itself alone; `look`: whether gravity shows the units."""
         if is_acceleration(self.units) or not self.standardized:  # else any scale is as good
-            X = to_units(name, X, units, self.units)
+            X = to_units(name, X, units, self.units, look)
         if sfreq != self.sfreq:
             X = signals.sample_at(X, np.arange(self.n_times) * (sfreq / self.sfreq), band=min(1.0, self.sfreq / sfreq))
         if self.standardized:
@@ -75,16 +93,27 @@ class Contract:
         return np.ascontiguousarray(X, dtype=np.float32).ravel().reshape(shape)
 
 
-def to_units(name: str, X: np.ndarray, units: str, wanted: str) -> np.ndarray:
+def to_units(name: str, X: np.ndarray, units: str, wanted: str, look: bool = True) -> np.ndarray:
     """`X` in the units of training: acceleration is converted, anything else has to agree."""
     if is_acceleration(wanted):
-        signals.check_units(X, units)
+        if look:
+            signals.check_units(X, units)
         return X if signals.canonical_units(units) == "g" else signals.to_g(X, units)  # no copy of a large file
     if units != wanted:
         raise ValueError(
             f"{name} takes windows in {wanted}; units says that X is in {units!r}. Convert X, or mend units."
         )
     return X
+
+
+def refuse_other_kind(name: str, X: LazyWindows, sfreq: float, units: str):
+    """An error where a store says otherwise than the parameters what its windows are."""
+    of_motion = is_acceleration(X.units) or is_acceleration(units)
+    if X.sfreq != sfreq or (of_motion and signals.canonical_units(X.units) != signals.canonical_units(units)):
+        raise ValueError(
+            f"The store holds windows at {X.sfreq:g} Hz in {X.units}, and {name} was told of {sfreq:g} Hz in {units}. "
+            f"Say what they are: set_params(sfreq={X.sfreq:g}, units={X.units!r})."
+        )
 
 
 def is_acceleration(units: str) -> bool:
@@ -100,12 +129,20 @@ def check_number(estimator, name: str, value, kind: type, low, above: bool = Fal
         raise ValueError(f"{name} of {type(estimator).__name__} is {what} {which}; got {value!r}.")
 
 
-def read_windows(estimator, X, *, reset: bool) -> np.ndarray:
+def read_windows(estimator, X, *, reset: bool):
     """`X` as finite float32 ``(n_windows, n_channels, n_times)``, whatever array it came as.
 
-    Two dimensions are windows of one channel. `reset` is for ``fit``: it keeps what scikit-learn wants kept.
+    Two dimensions are windows of one channel. `reset` is for ``fit``: it keeps what scikit-learn wants kept. Windows of
+    a store stay where they are; they were found finite when they came there.
     """
     name = type(estimator).__name__
+    if isinstance(X, LazyWindows):
+        if not len(X):
+            raise ValueError(f"{name} takes {SHAPE}; got a store without windows, shape {X.shape}.")
+        if reset:
+            estimator.flat_, estimator.n_features_in_ = False, X.n_channels
+            estimator.__dict__.pop("feature_names_in_", None)
+        return X
     if hasattr(X, "detach"):  # a torch tensor, perhaps on a GPU, perhaps asking for gradients
         X = X.detach().cpu()
         X = (X.float() if X.is_floating_point() else X).numpy()
@@ -149,7 +186,7 @@ def finite(name: str, X: np.ndarray) -> np.ndarray:
     )
 
 
-def refuse_swapped(name: str, X: np.ndarray):
+def refuse_swapped(name: str, X):
     """An error where the samples look like channels."""
     n_channels, n_times = X.shape[1:]
     if n_times <= 8 < 16 <= n_channels:
@@ -159,9 +196,10 @@ def refuse_swapped(name: str, X: np.ndarray):
         )
 
 
-def refuse_constant(name: str, X: np.ndarray):
+def refuse_constant(name: str, X):
     """An error where no window moves at all: there is nothing to learn."""
-    if (X.max(-1) == X.min(-1)).all() and (X.shape[2] > 1 or not X.any()):
+    blocks = X.blocks() if isinstance(X, LazyWindows) else [X]
+    if all((x.max(-1) == x.min(-1)).all() and (x.shape[2] > 1 or not x.any()) for x in blocks):
         raise ValueError(
             f"{name}: every window is constant in time, so there is nothing to learn. Look whether the device was worn "
             f"and awake, and whether X, with n_features = {X.shape[2]} samples a window, is what you meant to pass."

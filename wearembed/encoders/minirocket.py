@@ -56,6 +56,8 @@ class MiniRocketFeatures(WindowTransformer):
         self.standardize = standardize
         self.random_state = random_state
 
+    _learns = True
+
     def _known_contract(self):
         check_is_fitted(self, "rocket_")
         return self.contract_

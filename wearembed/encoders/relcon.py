@@ -171,8 +171,8 @@ validation_fraction, random_state, verbose, sfreq, units
             scale goes with the anchor's amplitude. Memory stays bounded for any number of windows.
         """
         self._ready()
-        A = self._convert(read_windows(self, A, reset=False))
-        B = A if B is None else self._convert(read_windows(self, B, reset=False))
+        A = np.asarray(self._convert(read_windows(self, A, reset=False)))
+        B = A if B is None else np.asarray(self._convert(read_windows(self, B, reset=False)))
         return self._pairwise(A, B)
 
     def _pairwise(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:

@@ -1,0 +1,6 @@
+"""Windows on disk, indexed by participant and read when they are wanted."""
+
+from .lazy import LazyWindows
+from .store import WindowStore
+
+__all__ = ["LazyWindows", "WindowStore"]
