@@ -23,7 +23,7 @@ from .encoders import (
     TorchEncoder,
     from_pretrained,
 )
-from .recordings import Recording, cut, read_recording
+from .recordings import Recording, RecordingEncoder, StreamEmbedder, cut, read_recording
 from .stores import WindowStore
 
 __all__ = [
@@ -40,10 +40,12 @@ __all__ = [
     "PPGMaskedEncoder",
     "RawWindows",
     "Recording",
+    "RecordingEncoder",
     "RelConDistance",
     "RelConEncoder",
     "SimCLREncoder",
     "Spectra",
+    "StreamEmbedder",
     "TorchEncoder",
     "WindowStore",
     "augment",

@@ -8,6 +8,7 @@ import pandas as pd
 from ..signals import canonical_units, positive
 
 EPOCH = pd.Timestamp(0)
+_BLOCK = 2**20  # samples that are looked at at once: a week has 60 million
 
 
 @dataclass(eq=False, repr=False)
@@ -96,7 +97,7 @@ def _check_shape(signal: np.ndarray) -> tuple[int, int]:
             f"Expected a signal of shape (n_channels, n_samples), got {signal.shape}. "
             f"One recording has two dimensions, with time along the last: transpose it if it is the other way round."
         )
-    if np.isinf(signal).any():
+    if any(np.isinf(signal[:, n : n + _BLOCK]).any() for n in range(0, signal.shape[1], _BLOCK)):
         raise ValueError("Expected finite samples, got infinite ones. Set samples that are missing to NaN.")
     return signal.shape
 

@@ -109,23 +109,36 @@ def _concat(rows):
 def _cut_one(recording, seconds, sfreq, n_times, step, min_coverage):
     """Windows of one recording, their starts in seconds, their coverage, and how many there were before choosing."""
     t, x = _present(recording)
-    period = 1 / recording.sfreq
-    # Half a sample of grace: a rate measured as 100.002 Hz shall not cost the last window.
-    slack = recording.duration + period / 2 - seconds
-    n_windows = int(slack / step) + 1 if slack >= 0 and len(t) else 0
+    n_windows = count(recording, seconds, step) if len(t) else 0
     all_starts = np.arange(n_windows) * step
-    stretches = _stretches(t, period)
     parts, kept = [np.empty((0, len(x), n_times), np.float32)], [np.empty((0, 2))]
+    stretches = _stretches(t, 1 / recording.sfreq)
     for begin in range(0, n_windows, max(1, _BATCH // n_times)):
         starts = all_starts[begin : begin + max(1, _BATCH // n_times)]
-        at = starts[:, None] + np.arange(n_times) / sfreq  # (windows, n_times)
-        owner, real = _covered(t, stretches, at, period)
-        coverage = real.mean(axis=1)
-        keep = (coverage >= min_coverage) & (coverage > 0)
-        parts.append(_values(t, x, stretches, at[keep], owner[keep], real[keep], period, sfreq * period))
+        windows, coverage, keep = windows_at(t, x, stretches, starts, sfreq, n_times, recording.sfreq, min_coverage)
+        parts.append(windows)
         kept.append(np.column_stack([starts[keep], coverage[keep]]))
     starts, coverage = np.concatenate(kept).T
     return np.concatenate(parts), starts, coverage, n_windows
+
+
+def count(recording, seconds, step):
+    """Windows that a recording has room for, whether covered or not."""
+    # Half a sample of grace: a rate measured as 100.002 Hz shall not cost the last window.
+    slack = recording.duration + 0.5 / recording.sfreq - seconds
+    return int(slack / step) + 1 if slack >= 0 else 0
+
+
+def windows_at(t, x, stretches, starts, sfreq, n_times, rate, min_coverage):
+    """Windows that begin at `starts` and are covered well enough, the coverage of all, and which are.
+
+    `t` and `x` are samples that are there, taken at `rate`; all in seconds of one clock.
+    """
+    at = starts[:, None] + np.arange(n_times) / sfreq  # (windows, n_times)
+    owner, real = _covered(t, stretches, at, 1 / rate)
+    coverage = real.mean(axis=1)
+    keep = (coverage >= min_coverage) & (coverage > 0)
+    return _values(t, x, stretches, at[keep], owner[keep], real[keep], 1 / rate, sfreq * (1 / rate)), coverage, keep
 
 
 def _present(recording):
@@ -160,13 +173,18 @@ def _values(t, x, stretches, at, owner, real, period, band):
         near = slice(*_around(t, at.min(), at.max(), 2))
         for channel in range(len(x)):
             out[channel] = np.interp(at, t[near], x[channel, near])
-    margin = 64 + int(64 / min(band, 1))  # farther than any filter looks
+    margin = reach(band)
     for stretch in np.unique(owner[real]):
         mine = real & (owner == stretch)
         low, high = _around(t, at[mine].min(), at[mine].max(), margin)
         part = slice(max(low, stretches[stretch]), min(high, stretches[stretch + 1]))
         out[:, mine] = _along(t[part], x[:, part], at[mine], period, min(band, 1))
     return out.swapaxes(0, 1)
+
+
+def reach(band):
+    """Samples to either side that a filter to this share of the band looks at, and some more."""
+    return 64 + int(64 / min(band, 1))
 
 
 def _around(t, low, high, margin):
