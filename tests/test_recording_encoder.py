@@ -246,9 +246,8 @@ def test_time_in_which_it_was_not_worn_is_nan():
 
 
 def test_the_share_of_windows_in_stretches_is_measured():
-    share = grid.share(
-        np.array([[10.0, 20.0], [30.0, 31.0]]), np.array([0.0, 5, 12, 20, 18]), np.array([10.0, 15, 18, 30, 32])
-    )
+    first, last = np.array([0.0, 5, 12, 20, 18]), np.array([10.0, 15, 18, 30, 32])
+    share = grid.share(np.array([[10.0, 20.0], [30.0, 31.0]]), first, last)
     assert_allclose(share, [0, 0.5, 1, 0, 3 / 14])
 
 
@@ -260,9 +259,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
     for n_hours in (2, 8):
         file = tmp_path / f"{n_hours}.npy"
         mapped = np.lib.format.open_memmap(file, "w+", np.float32, (3, n_hours * 360_000))
-        mapped[:] = (
-            signal(1407)[:, :360_000].repeat(1, 0) if n_hours == 1 else np.tile(signal(1407)[:, :360_000], n_hours)
-        )
+        mapped[:] = np.tile(signal(1407)[:, :360_000], n_hours)
         del mapped
         one = recording(np.load(file, mmap_mode="r"))
         encoder.transform(one)
