@@ -6,14 +6,15 @@ from ..signals import canonical_units, to_g
 from .recording import Recording
 
 RATE = 10.0  # Hz, at least; stillness over an hour shows in a tenth of the samples
-HOUR = 3600.0
+HOUR, QUARTER = 3600.0, 900.0
 
 
 def worn_stretches(recording: Recording) -> np.ndarray:
     """Begin and end, in seconds from the start, of the stretches in which an accelerometer was worn, ``(n, 2)``.
 
     Every so many samples are looked at, 10 a second or more; a gap counts as stillness. What is shorter than the hour
-    that the method looks at counts as worn.
+    that the method looks at counts as worn. It looks at an hour every quarter of one, and calls its first quarter alone
+    not worn; here all of a still hour is, so that a stretch that is worn begins where the last still hour ends.
     """
     try:
         from skdh.preprocessing import AccelThresholdWearDetection
@@ -30,7 +31,8 @@ def worn_stretches(recording: Recording) -> np.ndarray:
     told = AccelThresholdWearDetection().predict(time=np.arange(len(accel)) / rate, accel=accel, fs=rate)
     worn = np.asarray(told["wear"], np.float64).reshape(-1, 2) / rate
     worn[worn >= (len(accel) - 1) / rate] = recording.duration
-    return worn
+    worn[worn[:, 0] > 0, 0] += HOUR - QUARTER
+    return worn[worn[:, 0] < worn[:, 1]]
 
 
 def thinned(recording: Recording) -> tuple[np.ndarray, float]:
