@@ -31,7 +31,7 @@ from real_sets import ACTIVITIES
 from show import FOREST, averaged
 from sklearn.preprocessing import StandardScaler
 
-from wearembed import DistilledAccelEncoder, HandmadeFeatures, evaluation, from_pretrained, hub, signals
+from wearembed import DistilledAccelEncoder, HandmadeFeatures, evaluation, from_pretrained, hub
 from wearembed.datasets import make_ecg, make_ppg_accel
 
 SEED = 0
@@ -326,20 +326,8 @@ def baselines(sensor, X, encoder):
         OURS: encoder.transform(X),
         MEAN: np.zeros((len(X), 1)),
         HAND: HandmadeFeatures(sensor).transform(X),
-        UNTRAINED: untrained(encoder, X).transform(X),
+        UNTRAINED: encoder.untrained(random_state=SEED, windows=X).transform(X),
     }
-
-
-def untrained(encoder, X):
-    """The net with random weights, whose batch norms have met 64 windows: without, it says the same of all windows."""
-    twin = encoder.untrained(random_state=SEED)
-    met = signals.standardize(X[np.linspace(0, len(X) - 1, 64).astype(int)])
-    for norm in (module for module in twin.net_.modules() if isinstance(module, torch.nn.BatchNorm1d)):
-        norm.momentum = 1.0
-    with torch.no_grad():
-        twin.net_.train()(torch.from_numpy(met).float())
-    twin.net_.eval()
-    return twin
 
 
 def persons(how, dataset, rule, windows, folds, encoder):
@@ -347,7 +335,7 @@ def persons(how, dataset, rule, windows, folds, encoder):
     models = {
         OURS: encoder.transform(windows.X),
         HAND: pairs.embed(how, "", rule, "features", 0, windows, None),
-        UNTRAINED: untrained(encoder, windows.X).transform(windows.X),
+        UNTRAINED: encoder.untrained(random_state=SEED, windows=windows.X).transform(windows.X),
     }
     found = {model: people(how, windows, folds, Z) for model, Z in models.items()}
     n = np.mean([len(np.unique(windows.groups[test])) for _, test in folds])

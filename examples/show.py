@@ -143,7 +143,7 @@ def planned(args, name, windows):
         data = tuple(str(one) for one in encoder.training_.get("data", []))
         yield of_net(source, "encoder", encoder.set_params(**told), in_few=True, data=data)
         for seed in range(args.untrained if "untrained" in args.rows else 0):
-            twin = encoder.untrained(random_state=seed).set_params(**told)
+            twin = encoder.untrained(random_state=seed, windows=windows.data)
             row = of_net(f"{source}, untrained {seed}", "baseline", twin, in_few=seed == 0)
             net = row.of, repr(twin.architecture_)
             if net not in untrained:  # else it is that of another encoder with the same net

@@ -287,6 +287,33 @@ def test_untrained_is_the_net_that_begins_and_says_so(encoder, fitted):
 
 
 @every
+def test_untrained_norms_that_met_windows_have_their_mean_and_deviation(encoder, fitted, tmp_path):
+    blank = fitted(encoder).untrained(random_state=0, windows=X[:64])
+    again = (
+        clone(encoder).set_params(**SMALL).untrained(random_state=0, windows=X[:64])
+        if not isinstance(encoder, DistilledAccelEncoder)
+        else blank
+    )
+    assert_array_equal(again.transform(X), blank.transform(X))
+    assert_array_equal(clone(blank).fit(X).transform(X), blank.transform(X))
+    blank.save_pretrained(tmp_path / "weights")
+    assert_array_equal(load(encoder, tmp_path / "weights").transform(X), blank.transform(X))
+    seen = {}
+    for part in blank.net_.modules():
+        if isinstance(part, torch.nn.BatchNorm1d):
+            assert part.momentum == 0.1 and not part.training
+            part.train().register_forward_pre_hook(lambda part, x: seen.update({part: x[0].transpose(0, 1).flatten(1)}))
+    found = {
+        part: (part.running_mean.clone(), part.running_var.clone()) for part in blank.net_.modules() if part.training
+    }
+    with torch.no_grad():
+        blank.net_(torch.from_numpy(blank.contract_.convert("it", X[:64], blank.sfreq, blank.units)))
+    for part, x in seen.items():
+        assert_allclose(found[part][0], x.mean(1), rtol=1e-4, atol=1e-5)
+        assert_allclose(found[part][1], x.var(1), rtol=1e-4, atol=1e-6)
+
+
+@every
 def test_untrained_outlives_clone_fit_search_pickle_and_the_disk(encoder, fitted, tmp_path):
     blank = fitted(encoder).untrained(random_state=0)
     Z = blank.transform(X)

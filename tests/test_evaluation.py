@@ -579,7 +579,7 @@ class Shifted(TransformerMixin, BaseEstimator):
             raise ValueError(f"Expected 50 Hz in mg, got {self.sfreq} in {self.units}.")
         return X[:, : self.columns]
 
-    def untrained(self, random_state=None):
+    def untrained(self, random_state=None, windows=None):
         return Shifted(1)
 
 

@@ -23,7 +23,7 @@ from ..training import PRECISIONS, Anchors, Recipe, find_device, is_half, run_se
 from .contract import Contract, check_number, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
 from .runtimes import fingerprint, through_openvino, to_onnx
-from .untrained import hand_on, make_untrained, stays_untrained, untrained_shape
+from .untrained import hand_on, make_untrained, meet, stays_untrained, untrained_shape
 
 # Windows that go through a net together: always as many, the last batch filled up. Sums then have one order, and an
 # embedding is the same to the bit whatever its row and its company.
@@ -521,29 +521,39 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
     def _replay(self, windows: np.ndarray) -> np.ndarray:
         return self._through_net(windows, self._n_features_out)
 
-    def untrained(self, random_state=None, *, n_channels=None, n_times=None):
+    def untrained(self, random_state=None, *, windows=None, n_channels=None, n_times=None):
         """Give the same net with random weights: the baseline that tells what training was worth.
 
         It has the architecture, the input contract and the parameters of this encoder, and has learnt nothing: weights
-        are those that its layers begin with, and batch norms have the statistics that they begin with, mean zero and
-        deviation one. ``fit`` leaves it as it is, ``clone``, a search and a pickle keep it, and ``repr`` says what it
-        is. It trains, from nothing, once its ``max_epochs`` is set.
+        are those that its layers begin with. ``fit`` leaves it as it is, ``clone``, a search and a pickle keep it, and
+        ``repr`` says what it is. It trains, from nothing, once its ``max_epochs`` is set.
 
         Parameters
         ----------
         random_state : int, RandomState or None, default=None
-            The same number gives the same net, which is also the one that ``fit`` makes with this ``random_state`` and
-            ``max_epochs=0``.
+            The same number gives the same net, which without `windows` is also the one that ``fit`` makes with this
+            ``random_state`` and ``max_epochs=0``.
+        windows : array of shape (n_windows, n_channels, n_times), or WindowStore, default=None
+            As of `transform`. Batch norms take the mean and deviation of their inputs from 64 of them, as training's
+            first steps would. None: they have those that they begin with, zero and one, with which a deep net may say
+            nearly the same of all windows, and be a baseline that anything beats.
         n_channels, n_times : int, default=None
-            Of windows at `sfreq`, for an encoder that is neither fitted nor loaded.
+            Of windows at `sfreq`, for an encoder that is neither fitted nor loaded, where there are no `windows`.
 
         Returns
         -------
         encoder
             Of the same class, to be used in ``transform`` at once.
         """
+        if windows is not None:
+            windows = read_windows(self, windows, reset=False)
+            fitted = self.__sklearn_is_fitted__()
+            n_channels, n_times = (None, None) if fitted else windows.shape[1:]
         contract, architecture = untrained_shape(self, n_channels, n_times)
-        return make_untrained(clone(self).set_params(**architecture), contract, random_state)
+        twin = make_untrained(clone(self).set_params(**architecture), contract, random_state)
+        if windows is not None:
+            meet(twin, windows)
+        return twin
 
     def export_onnx(self, path, *, dynamic_length=False):
         """Write the net as one ONNX file, for runtimes that know nothing of torch; needs the extra ``onnx``.

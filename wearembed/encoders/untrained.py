@@ -4,11 +4,15 @@ import copy
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+import torch
 from sklearn.utils import check_random_state
+from torch import nn
 
 from ..training import seeded
 from .contract import Contract
 
+MET = 64  # windows that batch norms take their statistics from
 # What makes an encoder complete, besides its parameters.
 KEPT = ("net_", "contract_", "training_", "history_", "untrained_", "n_channels_in_", "n_times_in_")
 
@@ -52,6 +56,24 @@ def make_untrained(encoder, contract: Contract, random_state):
     encoder.n_channels_in_, encoder.n_times_in_ = contract.n_channels, contract.n_times
     encoder.training_ = {"untrained": True, "epochs": 0, "seed": of_the_run}
     return encoder
+
+
+def meet(encoder, X):
+    """Let batch norms take their statistics from some of the windows, spread over them; nothing else changes."""
+    norms = [part for part in encoder.net_.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    rows = np.linspace(0, len(X) - 1, min(len(X), MET)).astype(int)
+    windows = torch.from_numpy(encoder._convert(X[rows]))
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean of what is met
+        norm.train()
+    with torch.no_grad():
+        encoder.net_(windows)
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
+        norm.eval()
+    encoder.training_["norms_met"] = len(windows)
 
 
 def stays_untrained(encoder) -> bool:

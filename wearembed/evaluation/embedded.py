@@ -115,11 +115,9 @@ def adapted(estimator, **about):
 
 
 def untrained(estimator, random_state, X):
-    """The same with random weights, or None where nothing in it has any to be random."""
+    """The same with random weights and norms that have met `X`, or None where nothing in it has any to be random."""
     if hasattr(estimator, "untrained"):
-        n_channels = X.shape[1] if X.ndim == 3 else 1
-        shape = {} if is_fitted(estimator) else {"n_channels": n_channels, "n_times": X.shape[-1]}
-        return estimator.untrained(random_state=random_state, **shape)
+        return estimator.untrained(random_state=random_state, windows=X)
     if isinstance(estimator, Pipeline):
         steps = [(name, untrained(step, random_state, X) or step) for name, step in estimator.steps]
         if any(new is not old for (_, new), (_, old) in zip(steps, estimator.steps)):
