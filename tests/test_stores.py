@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from killed import killed_at
 from numpy.testing import assert_allclose, assert_array_equal
 from pulled import Pulled
 from sklearn.base import clone
@@ -207,30 +208,7 @@ def test_a_store_of_no_kind_is_refused(tmp_path, params):
 # --- crashes and damage
 
 
-def killed_at(point, work):
-    """Do work in a process that is killed, as by SIGKILL, when it is about to fsync or rename for the nth time."""
-    child = os.fork()
-    if child == 0:
-        done = [0]
-
-        def guarded(call):
-            def guard(*args):
-                done[0] += 1
-                if done[0] == point:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return call(*args)
-
-            return guard
-
-        os.fsync, os.replace = guarded(os.fsync), guarded(os.replace)
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-@pytest.mark.parametrize("point", [1, 2, 3, 5, 10, 12, 13])
+@pytest.mark.parametrize("point", [1, 2, 3, 5, 10, 12, 13, 14])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork there")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_process_killed_while_it_writes_leaves_what_was_whole(full, point, monkeypatch):
@@ -239,7 +217,7 @@ def test_a_process_killed_while_it_writes_leaves_what_was_whole(full, point, mon
     work = partial(WindowStore(full.path).append, late, participant="late")
     assert killed_at(point, work) == -signal.SIGKILL
     after = WindowStore(full.path).verify()
-    whole = 6 if point > 12 else 0  # the 13th is the log itself, whose line may then have come to be
+    whole = 6 if point > 13 else 0  # the 14th is the log itself, whose line may then have come to be
     assert len(after) == len(X) + whole
     assert_array_equal(after[: len(X)], X)
     after.append(X[:3], participant="again")
@@ -304,7 +282,61 @@ def test_two_stores_that_are_open_append_one_after_the_other(full):
     assert other.groups.tolist()[-2:] == ["A", "B"]
 
 
+def test_blocks_are_all_there_with_their_note_or_none_is(full, monkeypatch):
+    monkeypatch.setattr(store, "LARGEST", 5 * 3 * 256 * 4)
+
+    def blocks(fail):
+        for first in range(0, 24, 7):
+            if fail and first == 14:
+                raise OSError("the recording ended")
+            yield X[first : first + 7], {"participant": "late", "activity": y[first : first + 7]}
+
+    with pytest.raises(OSError, match="ended"):
+        full.extend(blocks(fail=True), note={"from": 1})
+    assert len(WindowStore(full.path).verify()) == 24 and not full.notes
+    full.extend(blocks(fail=False), note={"from": 1})
+    again = WindowStore(full.path).verify()
+    assert_array_equal(again[24:], X)
+    assert_array_equal(again.index["activity"][24:], y)
+    assert again.notes == full.notes == [{"from": 1}]
+    assert [shard.n_windows for shard in again._folder.shards[3:]] == [5, 5, 5, 5, 4]
+    full.extend([], note={"from": 2})
+    assert len(full) == 48 and WindowStore(full.path).notes == [{"from": 1}, {"from": 2}]
+    with pytest.raises(ValueError, match="3 channels x 256 samples"):
+        full.extend([(X[:, :2], {"participant": "P"})])
+
+
+def test_what_an_append_wrote_before_it_failed_goes_with_the_next(full, monkeypatch):
+    monkeypatch.setattr(store, "LARGEST", 3 * 256 * 4)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="window 3"):
+            full.append(np.concatenate([X[:3], X[3:4] * np.nan]), participant="P")
+    assert len(list(full.path.glob("*.npy"))) == 6  # three of them nobody's
+    full.append(X[:1], participant="P")
+    assert len(list(full.path.glob("*.npy"))) == len(full._folder.shards) == 4
+
+
 # --- views
+
+
+def test_words_are_numbers_inside(full):
+    for some in (full, full.rows([20, 3, 4]), full.rows(slice(None)).map(np.negative, 256, 100, "g")):
+        assert some.codes("participant").dtype == np.int32
+        for name, words in (("participant", some.groups), ("session", some.session)):
+            assert_array_equal(
+                np.unique(some.codes(name), return_inverse=True)[1], np.unique(words, return_inverse=True)[1]
+            )
+    full.append(X[:1], participant="P")
+    assert full.codes("session")[-1] == -1 and full.codes("recording") is None
+    with pytest.raises(ValueError, match="session has 1 missing labels"):
+        SimCLREncoder(4, (1, 1), (3, 4), **SMALL).fit(full)
+
+
+def test_the_index_of_some_rows_reads_their_shards_alone(full):
+    whole = full.index
+    (full.path / "000002.parquet").unlink()
+    some = WindowStore(full.path).rows([10, 3, 10, 0])
+    pd.testing.assert_frame_equal(some.index, whole.iloc[[10, 3, 10, 0]].reset_index(drop=True))
 
 
 def test_choosing_rows_reads_nothing(full, monkeypatch):

@@ -23,7 +23,7 @@ from .encoders import (
     TorchEncoder,
     from_pretrained,
 )
-from .recordings import Recording, RecordingEncoder, StreamEmbedder, cut, read_recording
+from .recordings import Recording, RecordingEncoder, StreamEmbedder, cut, cut_into, read_recording
 from .stores import WindowStore
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "WindowStore",
     "augment",
     "cut",
+    "cut_into",
     "datasets",
     "evaluation",
     "from_pretrained",

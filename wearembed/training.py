@@ -65,8 +65,9 @@ class Anchors(Dataset):
         self.sessions = self.pools
         if session is not None:
             stretch = codes(session)
-            self.sessions = Pools(codes(self.groups * (stretch.max(initial=0) + 1) + stretch))
-        self.rows = np.arange(len(X)) if not n_mates else np.flatnonzero(self.pools.size > 1)
+            self.sessions = Pools(codes(self.groups.astype(np.int64) * (stretch.max(initial=0) + 1) + stretch))
+        rows = np.arange(len(X), dtype=row_type(len(X)))
+        self.rows = rows[self.pools.size(rows) > 1] if n_mates else rows
         self.n_left_out = len(X) - len(self.rows)
 
     def __len__(self) -> int:
@@ -103,7 +104,7 @@ class Anchors(Dataset):
     def _mates(self, anchors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         mates = np.empty((len(anchors), self.n_mates), dtype=np.intp)
         for n, anchor in enumerate(anchors):
-            pools = self.sessions if self.sessions.size[anchor] > 1 else self.pools
+            pools = self.sessions if self.sessions.size(anchor) > 1 else self.pools
             mates[n] = pools.others(anchor, self.n_mates, rng)
         return mates
 
@@ -111,7 +112,7 @@ class Anchors(Dataset):
         size = min(self.n_mates + 1, max(2, batch_size // 2))
         blocks = []
         for rows in self.pools.members(self.rows):  # of one participant
-            alone = self.sessions.size[rows] < 2
+            alone = self.sessions.size(rows) < 2
             pools = [*self.sessions.members(rows[~alone])]
             if alone.sum() > 1 or not pools:
                 pools.append(rows[alone])
@@ -128,25 +129,29 @@ class Anchors(Dataset):
 
 
 class Pools:
-    """Rows by the code that they share."""
+    """Rows by the code that they share: two numbers a row, whatever the rows are of."""
 
     def __init__(self, code: np.ndarray):
         self.code = code
-        self.order = np.argsort(code, kind="stable")
+        self.order = np.argsort(code, kind="stable").astype(row_type(len(code)))  # of a pool, rows in their order
         self.stop = np.cumsum(np.bincount(code))
         self.start = np.concatenate([[0], self.stop[:-1]])
-        self.place = np.empty(len(code), dtype=np.intp)  # of a row in `order`
-        self.place[self.order] = np.arange(len(code))
-        self.size = (self.stop - self.start)[code]  # of each row's pool
+
+    def size(self, rows):
+        """How many rows there are in the pool of each of `rows`."""
+        return (self.stop - self.start)[self.code[rows]]
 
     def others(self, row: int, n: int, rng: np.random.Generator) -> np.ndarray:
         """`n` other rows of the pool of `row`, without repetition as long as there are so many."""
-        start, n_others = self.start[self.code[row]], self.size[row] - 1
+        code = self.code[row]
+        start, stop = self.start[code], self.stop[code]
+        n_others = stop - start - 1
         if n_others >= n:
             drawn = rng.choice(n_others, n, replace=False)
         else:
             drawn = np.resize(rng.permutation(n_others), n)
-        return self.order[start + drawn + (drawn >= self.place[row] - start)]
+        place = np.searchsorted(self.order[start:stop], row)
+        return self.order[start + drawn + (drawn >= place)]
 
     def members(self, rows: np.ndarray) -> list[np.ndarray]:
         """`rows` split by their pools."""
@@ -156,7 +161,16 @@ class Pools:
 
 def codes(labels) -> np.ndarray:
     """0, 1, ... for each label."""
-    return np.unique(np.asarray(labels), return_inverse=True)[1].reshape(-1)
+    labels = np.asarray(labels)
+    if labels.dtype.kind in "iu" and len(labels) and labels.min() >= 0 and labels.max() < 2 * len(labels):
+        to = np.cumsum(np.bincount(labels) > 0) - 1  # small numbers need no sorting, which takes memory
+        return to.astype(row_type(len(labels)))[labels]
+    return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(row_type(len(labels)))
+
+
+def row_type(n: int) -> type:
+    """What numbers `n` rows, in as few bytes as do."""
+    return np.int32 if n < 2**31 else np.int64
 
 
 @dataclass(frozen=True)

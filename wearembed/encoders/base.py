@@ -102,7 +102,7 @@ class Trainable(Pretrained):
         self._check_parameters()
         X = read_windows(self, X, reset=True)
         if isinstance(X, LazyWindows) and groups is None and session is None:
-            groups, session = X.groups, X.session
+            groups, session = told_by(X, "participant"), told_by(X, "session")
         groups = self._labels(groups, len(X), "groups", "the participant")
         session = self._labels(session, len(X), "session", "the stretch of time, such as the hour,")
         if self.weights is not None:
@@ -260,7 +260,11 @@ class Trainable(Pretrained):
         params["callbacks"] = [(type(c).__name__, c.get_params()) for c in self.callbacks or []]
         told = re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(params.items())))
         data: list = [checksum(X)]
-        data += [zlib.crc32(repr(labels.tolist()).encode()) for labels in (groups, session) if labels is not None]
+        data += [
+            zlib.crc32(np.ascontiguousarray(labels).view(np.uint8))
+            for labels in (groups, session)
+            if labels is not None
+        ]
         data += [checksum(column) for column in columns.values()]
         return json.dumps([type(self).__name__, __version__, told, X.shape, data])
 
@@ -363,6 +367,12 @@ class Trainable(Pretrained):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
         return tags
+
+
+def told_by(windows: LazyWindows, name: str) -> np.ndarray | None:
+    """A store's participants or sessions as numbers, since words of many windows take much memory."""
+    codes = windows.codes(name)
+    return codes if codes is None or codes.min() >= 0 else np.where(codes < 0, None, codes)
 
 
 def chosen(column, rows: np.ndarray):

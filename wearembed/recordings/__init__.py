@@ -3,7 +3,8 @@
 from .encoder import RecordingEncoder
 from .reading import read_recording
 from .recording import Recording
+from .stored import cut_into
 from .stream import StreamEmbedder
 from .windows import cut
 
-__all__ = ["Recording", "RecordingEncoder", "StreamEmbedder", "cut", "read_recording"]
+__all__ = ["Recording", "RecordingEncoder", "StreamEmbedder", "cut", "cut_into", "read_recording"]

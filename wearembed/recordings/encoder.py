@@ -223,13 +223,19 @@ class RecordingEncoder(TransformerMixin, BaseEstimator):
 
 def each(recordings) -> Iterator[Recording]:
     """Recordings one by one, read where they are paths."""
+    for one in flat(recordings):
+        yield one if isinstance(one, Recording) else read_recording(one)
+
+
+def flat(recordings) -> Iterator[Recording | Path]:
+    """Recordings and paths one by one, those of lists inside too."""
     if isinstance(recordings, (Recording, str, Path)):
         recordings = [recordings]
     for one in recordings:
         if isinstance(one, (list, tuple)):
-            yield from each(one)
+            yield from flat(one)
         elif isinstance(one, (str, Path)):
-            yield read_recording(one)
+            yield Path(one)
         elif isinstance(one, Recording):
             yield one
         else:

@@ -9,7 +9,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ import pandas as pd
 ABOUT, LOG, FORMAT = "store.json", "shards.jsonl", "wearembed-store"
 NAME = re.compile(r"\d{6,}")
 OPEN = 256  # memory maps of a process; each keeps a file open
+AT_ONCE = 2**20  # windows whose codes are looked up at once
 
 
 class Shard(NamedTuple):
@@ -38,8 +39,11 @@ class Folder:
         self.path = path
         self.about = read_about(path)
         self.shards: list[Shard] = []
+        self.notes: list[dict] = []
+        self.read_to, self.swept = 0, False  # bytes of the log that are known; whether leftovers are gone
         self.stops = np.zeros(0, np.intp)  # row after the last of each shard
         self.maps: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
+        self.scales: dict[str, np.ndarray] = {}
         self.columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.refresh()
 
@@ -53,10 +57,12 @@ class Folder:
 
     def refresh(self):
         """Read the log again: shards are only ever added."""
-        found = read_log(self.path / LOG)[0]
-        if len(found) != len(self.shards):
-            self.shards, self.columns = found, {}
-            self.stops = np.cumsum([shard.n_windows for shard in found], dtype=np.intp)
+        shards, notes, self.read_to = read_log(self.path / LOG, self.read_to)
+        self.notes += notes
+        if shards:
+            self.shards += shards
+            last = np.cumsum([shard.n_windows for shard in shards], dtype=np.intp) + self.n_windows
+            self.stops, self.columns = np.concatenate([self.stops, last]), {}
 
     # ------------------------------------------------------------------------------- reading
 
@@ -106,9 +112,15 @@ class Folder:
                 f"it from a copy of the store."
             )
         plain = windows.view(np.ndarray)  # the same memory; a memmap's own indexing is slower
-        if dtype != np.int16:
-            return plain, None
-        return plain, self.read_index(shard, ["scale"])["scale"].to_numpy(np.float32)
+        return plain, self.scale_of(shard) if dtype == np.int16 else None
+
+    def scale_of(self, shard: Shard) -> np.ndarray:
+        """Units a step of each window; kept when the map is let go, as it takes longer to read than the map."""
+        if self.about["scale"] is not None:
+            return np.broadcast_to(np.float32(self.about["scale"]), (shard.n_windows,))
+        if shard.name not in self.scales:
+            self.scales[shard.name] = self.read_index(shard, ["scale"])["scale"].to_numpy(np.float32)
+        return self.scales[shard.name]
 
     def read_index(self, shard: Shard, columns: list[str] | None = None) -> pd.DataFrame:
         file = self.path / f"{shard.name}.parquet"
@@ -118,15 +130,22 @@ class Folder:
             raise ValueError(f"{file} is missing or damaged. Take it from a copy of the store.") from error
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """What a column of text says, in order, and which of it each window of the store has; -1 is nothing."""
+        """What a column of text says, in order, and which of it each window of the store has; -1 is nothing.
+
+        Four bytes a window, whatever the words are.
+        """
         if name not in self.columns:
-            told = [pd.Categorical(self.read_index(shard, [name])[name]) for shard in self.shards]
-            names = np.array(sorted({word for part in told for word in part.categories}), dtype=object).astype(str)
-            codes = [np.zeros(0, np.int32)]
-            for part in told:
-                to = np.append(np.searchsorted(names, np.asarray(part.categories, dtype=names.dtype)), -1)
-                codes.append(to[part.codes].astype(np.int32))
-            self.columns[name] = names, np.concatenate(codes)
+            codes, words, seen = np.empty(self.n_windows, np.int32), [np.zeros(0, object)], 0
+            for shard, stop in zip(self.shards, self.stops):
+                told = pd.Categorical(self.read_index(shard, [name])[name])
+                codes[stop - shard.n_windows : stop] = np.where(told.codes < 0, -1, told.codes + np.int32(seen))
+                words.append(np.asarray(told.categories, dtype=object))
+                seen += len(told.categories)
+            names, to = np.unique(np.concatenate(words).astype(str), return_inverse=True)
+            to = np.append(to, -1).astype(np.int32)
+            for first in range(0, len(codes), AT_ONCE):
+                codes[first : first + AT_ONCE] = to[codes[first : first + AT_ONCE]]
+            self.columns[name] = names, codes
         return self.columns[name]
 
     def damaged(self) -> Iterator[str]:
@@ -140,21 +159,25 @@ class Folder:
     # ------------------------------------------------------------------------------- writing
 
     @contextmanager
-    def writing(self) -> Iterator[list[Shard]]:
-        """Shards that are put into the list inside become part of the store at the end, all or none."""
+    def writing(self, note: dict | None = None) -> Iterator[list[Shard]]:
+        """Shards that are put into the list inside become part of the store at the end, with the note, all or none."""
         with open(self.path / LOG, "ab") as log:
             lock(log, self.path)
             self.refresh()
-            log.truncate(read_log(self.path / LOG)[1])  # a line that a killed process began
-            self.sweep()
+            log.truncate(self.read_to)  # a line that a killed process began
+            if not self.swept:
+                self.sweep()
             new: list[Shard] = []
+            self.swept = False  # until all went well
             yield new
-            if new:
-                log.write(json.dumps({"shards": new}).encode() + b"\n")
+            if new or note is not None:
+                sync_folder(self.path)  # the names of the shards, before the log tells of them
+                told = {"shards": new} if note is None else {"shards": new, "note": note}
+                log.write(json.dumps(told).encode() + b"\n")
                 log.flush()
                 os.fsync(log.fileno())
-        sync_folder(self.path)
         self.refresh()
+        self.swept = True
 
     def sweep(self):
         """Delete what a killed process left behind."""
@@ -164,10 +187,23 @@ class Folder:
             if NAME.fullmatch(name) and file.suffix in (".npy", ".parquet", ".scratch") and name not in whole:
                 file.unlink()
 
-    def write_windows(self, name: str, blocks: Iterable[np.ndarray], n_windows: int) -> str:
-        """Write a shard's windows beside the store, of which they are no part before the log says so; their SHA-256."""
-        shape, dtype = (n_windows, *self.window_shape), np.dtype(self.about["dtype"])
-        return write_whole(self.path / f"{name}.npy", npy_bytes(blocks, shape, dtype))
+    def write_windows(self, name: str, blocks: Iterable[np.ndarray]) -> tuple[str, int]:
+        """Write a shard's windows beside the store, of which they are no part before the log says so.
+
+        Their SHA-256, and how many there were.
+        """
+        dtype, n = np.dtype(self.about["dtype"]), [0]
+
+        def head() -> bytes:
+            return npy_head((n[0], *self.window_shape), dtype)
+
+        def pieces() -> Iterator[Any]:
+            yield head()  # as long as the one that is written over it when the number is known
+            for block in blocks:
+                n[0] += len(block)
+                yield np.ascontiguousarray(block, dtype).data.cast("B")
+
+        return write_whole(self.path / f"{name}.npy", pieces(), head), n[0]
 
     def write_index(self, name: str, index: pd.DataFrame) -> str:
         table = io.BytesIO()
@@ -175,30 +211,36 @@ class Folder:
         return write_whole(self.path / f"{name}.parquet", [table.getvalue()])
 
 
-def npy_bytes(blocks: Iterable[np.ndarray], shape: tuple[int, ...], dtype: np.dtype) -> Iterator[Any]:
-    """A file of numpy, piece by piece."""
+def npy_head(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """The beginning of a file of numpy; it leaves room for a number of windows of any length."""
     head = io.BytesIO()
     told = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(head, told)
-    yield head.getvalue()
-    for block in blocks:
-        yield np.ascontiguousarray(block, dtype).data.cast("B")
+    return head.getvalue()
 
 
-def write_whole(file: Path, pieces: Iterable[Any]) -> str:
-    """Write a file under another name, then give it its own; its SHA-256."""
+def write_whole(file: Path, pieces: Iterable[Any], head: Callable[[], bytes] | None = None) -> str:
+    """Write a file under another name, then give it its own; its SHA-256.
+
+    `head` is asked when all pieces are written, and goes over the beginning of the first.
+    """
     scratch, digest = file.with_name(f".{file.name}.scratch"), hashlib.sha256()
     try:
         with open(scratch, "wb") as f:
             for piece in pieces:
-                digest.update(piece)
+                if head is None:
+                    digest.update(piece)
                 f.write(piece)
+            if head is not None:
+                f.seek(0)
+                f.write(head())
             f.flush()
             os.fsync(f.fileno())
+        told = digest.hexdigest() if head is None else sha256_of(scratch)
         os.replace(scratch, file)
     finally:
         scratch.unlink(missing_ok=True)
-    return digest.hexdigest()
+    return told
 
 
 def sha256_of(file: Path) -> str:
@@ -221,18 +263,22 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def read_log(file: Path) -> tuple[list[Shard], int]:
-    """Whole shards, and how many bytes of the log tell of them; a line without an end is none."""
-    data = file.read_bytes()
+def read_log(file: Path, start: int = 0) -> tuple[list[Shard], list[dict], int]:
+    """Whole shards and notes from a byte of the log on, and the byte after them; a line without an end is none."""
+    with open(file, "rb") as log:
+        log.seek(start)
+        data = log.read()
     whole = data.rfind(b"\n") + 1
     try:
-        shards = [Shard(*told) for line in data[:whole].splitlines() for told in json.loads(line)["shards"]]
+        lines = [json.loads(line) for line in data[:whole].splitlines()]
+        shards = [Shard(*told) for line in lines for told in line["shards"]]
+        notes = [dict(line["note"]) for line in lines if "note" in line]
         sound = all(NAME.fullmatch(shard.name) and shard.n_windows > 0 for shard in shards)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is damaged. Take it from a copy of the store.") from error
     if not sound:
         raise ValueError(f"{file} is damaged. Take it from a copy of the store.")
-    return shards, whole
+    return shards, notes, start + whole
 
 
 def lock(log, path: Path):

@@ -56,6 +56,15 @@ class LazyWindows:
     def session(self) -> np.ndarray | None:
         raise NotImplementedError
 
+    def codes(self, name: str) -> np.ndarray | None:
+        """Number each window's participant or session; those that are equal have equal numbers, -1 is nothing.
+
+        Parameters
+        ----------
+        name : {"participant", "session"}
+        """
+        raise NotImplementedError
+
     def _read(self, rows: np.ndarray) -> np.ndarray:
         """Windows of rows from 0 on, float32."""
         raise NotImplementedError
@@ -123,6 +132,9 @@ class Changed(LazyWindows):
     def identity(self) -> str:
         return self.windows.identity()
 
+    def codes(self, name):
+        return self.windows.codes(name)
+
     @property
     def groups(self):
         return self.windows.groups
@@ -139,7 +151,7 @@ class Changed(LazyWindows):
 def places(key, n: int) -> np.ndarray:
     """The rows from 0 to `n` that a slice, a mask or an array of numbers names."""
     if isinstance(key, slice):
-        return np.arange(n)[key]
+        return np.arange(*key.indices(n))
     rows = np.asarray(key)
     if rows.ndim != 1 or rows.size and rows.dtype.kind not in "biu":
         raise IndexError(f"Windows are chosen by a slice, or by rows or a mask of one dimension; got {key!r}.")

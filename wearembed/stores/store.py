@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -156,29 +157,72 @@ class WindowStore(LazyWindows):
         X = X if hasattr(X, "shape") else np.asarray(X)
         given = {"participant": participant, "session": session, "recording": recording}
         index = index_of(shape[0], {**given, "start": start, "coverage": coverage}, labels, self.n_times / self.sfreq)
-        n = max(1, LARGEST // (self.n_channels * self.n_times * np.dtype(self._folder.about["dtype"]).itemsize))
-        with self._folder.writing() as new:
-            for first in range(0, shape[0], n):
+        n = max(1, BLOCK // (self.n_channels * self.n_times))
+        self._append((X[i : i + n], index.iloc[i : i + n]) for i in range(0, shape[0], n))
+
+    def extend(self, blocks, note=None):
+        """Add windows that come block by block; all are on disk when this returns, and if anything fails, none is.
+
+        Parameters
+        ----------
+        blocks : iterable of (array of shape (n, n_channels, n_times), dict)
+            Windows, and by their names what `append` takes besides: participant, session, labels, all of one value or
+            of `n`.
+        note : dict, default=None
+            Values for JSON that are kept with these windows, to be found in `notes`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from wearembed import WindowStore
+        >>> store = WindowStore.create(tempfile.mkdtemp(), n_channels=1, n_times=8, sfreq=4, units="a.u.")
+        >>> store.extend(((np.ones((5, 1, 8)), {"participant": name}) for name in "AB"), note={"from": "a trial"})
+        >>> store.shape, store.notes
+        ((10, 1, 8), [{'from': 'a trial'}])
+        """
+        if self._rows is not None:
+            raise ValueError("These are some rows of a store. Open the store to append: WindowStore(path).")
+        self._append((self._described(X, columns) for X, columns in blocks), note)
+
+    def _described(self, X, columns: dict) -> tuple[np.ndarray, pd.DataFrame]:
+        X, columns = np.asarray(X), dict(columns)
+        if X.ndim != 3 or X.shape[1:] != (self.n_channels, self.n_times):
+            raise ValueError(
+                f"This store holds windows of {self.n_channels} channels x {self.n_times} samples; got shape {X.shape}. "
+                f"Cut the recordings to these seconds at {self.sfreq:g} Hz."
+            )
+        own = {name: columns.pop(name, None) for name in COLUMNS if name != "stop"}
+        return X, index_of(len(X), own, columns, self.n_times / self.sfreq)
+
+    def _append(self, blocks: Iterable[tuple[np.ndarray, pd.DataFrame]], note: dict | None = None):
+        """Windows and their index, in shards that are filled one after the other."""
+        most = max(1, LARGEST // (self.n_channels * self.n_times * np.dtype(self._folder.about["dtype"]).itemsize))
+        blocks = parted(blocks, most)
+        with self._folder.writing(note) as new:
+            for first in blocks:
                 name = f"{len(self._folder.shards) + len(new):06d}"
-                new.append(self._write(name, X, first, index.iloc[first : first + n]))
+                new.append(self._write(name, until(chain([first], blocks), most), most * len(new)))
         self._open(self._folder, None)
 
-    def _write(self, name: str, X, first: int, index: pd.DataFrame) -> Shard:
-        """Rows of `X` from `first` on as a shard that is not in the log yet."""
-        small, n = self._folder.about["dtype"] == "int16", max(1, BLOCK // (self.n_channels * self.n_times))
-        scale = np.ones(len(index), np.float32)
+    def _write(self, name: str, blocks: Iterable[tuple[np.ndarray, pd.DataFrame]], before: int) -> Shard:
+        """A shard that is not in the log yet; `before` it, so many windows were appended."""
+        small, parts = self._folder.about["dtype"] == "int16", []
 
-        def blocks() -> Iterator[np.ndarray]:
-            for start in range(0, len(index), n):
-                rows = slice(start, min(start + n, len(index)))
-                x = finite(np.asarray(X[first + rows.start : first + rows.stop]), first + start)
+        def windows() -> Iterator[np.ndarray]:
+            first = before
+            for X, index in blocks:
+                x = finite(np.asarray(X), first)
                 if small:
-                    x, scale[rows] = in_steps(x, self._folder.about["scale"], first + start)
+                    x, scale = in_steps(x, self._folder.about["scale"], first)
+                    index = index.assign(scale=scale)
+                parts.append(index)
+                first += len(x)
                 yield x
 
-        of_windows = self._folder.write_windows(name, blocks(), len(index))
-        of_index = self._folder.write_index(name, index.assign(scale=scale) if small else index)
-        return Shard(name, len(index), of_windows, of_index)
+        of_windows, n_windows = self._folder.write_windows(name, windows())
+        of_index = self._folder.write_index(name, joined(parts))
+        return Shard(name, n_windows, of_windows, of_index)
 
     # ------------------------------------------------------------------------------- reading
 
@@ -211,10 +255,26 @@ class WindowStore(LazyWindows):
     def _read(self, rows):
         return self._folder.read(self._at(rows))
 
-    def _column(self, name: str) -> np.ndarray | None:
-        names, codes = self._folder.column(name)
+    def codes(self, name):
+        """Number each window's word in a column of the index, in four bytes whatever the word.
+
+        Parameters
+        ----------
+        name : str
+            Of a column of text: participant, session, recording.
+
+        Returns
+        -------
+        array of shape (n_windows,), int32, or None
+            Equal where the words are, and in their order; -1 is nothing. None where no window has a word.
+        """
+        codes = self._folder.column(name)[1]
         codes = codes[: self._n] if self._rows is None else codes[self._rows]
-        if not len(names) or (codes < 0).all():
+        return None if not len(codes) or codes.max() < 0 else codes
+
+    def _column(self, name: str) -> np.ndarray | None:
+        names, codes = self._folder.column(name)[0], self.codes(name)
+        if codes is None:
             return None
         words = names[codes]
         if (codes < 0).any():
@@ -231,13 +291,25 @@ class WindowStore(LazyWindows):
         return None if not len(self) else self._column("session")
 
     @property
+    def notes(self) -> list[dict]:
+        """What was noted with windows, see `extend`."""
+        return [dict(note) for note in self._folder.notes]
+
+    @property
     def index(self) -> pd.DataFrame:
-        parts = [self._folder.read_index(shard) for shard in self._folder.shards]
-        known = [part.dropna(axis=1, how="all") for part in parts]  # what is missing everywhere has no type to agree on
-        table = pd.concat(known, ignore_index=True) if parts else pd.DataFrame()
-        order = [*COLUMNS, *dict.fromkeys(c for part in parts for c in part.columns if c not in (*COLUMNS, "scale"))]
-        table = table.reindex(columns=order)
-        return table.iloc[: self._n] if self._rows is None else table.iloc[self._rows].reset_index(drop=True)
+        rows = np.arange(self._n) if self._rows is None else self._rows
+        shard = np.searchsorted(self._folder.stops, rows, side="right")
+        order, parts = np.argsort(shard, kind="stable"), []
+        for some in np.split(order, np.flatnonzero(np.diff(shard[order])) + 1) if len(rows) else []:
+            number = int(shard[some[0]])  # others are not read
+            own = rows[some] - (self._folder.stops[number] - self._folder.shards[number].n_windows)
+            parts.append(self._folder.read_index(self._folder.shards[number]).iloc[own])
+        table = joined(parts or [pd.DataFrame()])
+        given = [name for name in table.columns if name not in (*COLUMNS, "scale")]
+        table = table.reindex(columns=[*COLUMNS, *given])
+        back = np.empty(len(rows), np.intp)
+        back[order] = np.arange(len(rows))
+        return table.iloc[back].reset_index(drop=True)
 
     def verify(self):
         """Read every file of the store and compare it with its checksum.
@@ -271,12 +343,18 @@ class WindowStore(LazyWindows):
         """
         kind = ("n_channels", "n_times", "sfreq", "units", "dtype", "scale")
         new = WindowStore.create(path, **{name: self._folder.about[name] for name in kind})
-        order = np.argsort(self.groups, kind="stable")
+        codes = self.codes("participant")
+        order = np.zeros(0, np.intp) if codes is None else np.argsort(codes, kind="stable")
         if len(order):
-            table = self.index.iloc[order].reset_index(drop=True).drop(columns="stop")
-            given: dict = {str(c): None if table[c].isna().all() else table[c] for c in table}
-            new.append(self.rows(order), **given)
+            new.extend(self._gathered(order))
         return new
+
+    def _gathered(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, dict]]:
+        n = max(1, BLOCK // (self.n_channels * self.n_times))
+        for first in range(0, len(order), n):
+            some = self.rows(order[first : first + n])
+            table = some.index.drop(columns="stop")
+            yield some[:], {str(c): None if table[c].isna().all() else table[c] for c in table}
 
     def identity(self):
         digest = hashlib.sha256(json.dumps([self._folder.about, self._folder.shards, self._n]).encode())
@@ -298,6 +376,35 @@ class WindowStore(LazyWindows):
             f"WindowStore({str(self.path)!r}: {n_windows} windows, {n_channels} channels x {n_times} samples at "
             f"{self.sfreq:g} Hz, {self.units})"
         )
+
+
+def parted(blocks: Iterable[tuple], n: int) -> Iterator[tuple]:
+    """The same windows in blocks none of which crosses from one shard of `n` to the next."""
+    room = n
+    for X, index in blocks:
+        for part in np.split(np.arange(len(X)), range(room, len(X), n)):
+            if len(part):
+                rows = slice(int(part[0]), int(part[-1]) + 1)
+                yield X[rows], index.iloc[rows]
+        room = (room - len(X)) % n or n
+
+
+def until(blocks: Iterable[tuple], n: int) -> Iterator[tuple]:
+    """The blocks up to the `n`th window, and none more is asked for."""
+    for X, index in blocks:
+        yield X, index
+        n -= len(X)
+        if n <= 0:
+            return
+
+
+def joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """One table; what is missing in all of a part has no type to agree on."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = list(dict.fromkeys(name for part in parts for name in part.columns))
+    known = [part.dropna(axis=1, how="all") for part in parts]
+    return pd.concat(known, ignore_index=True).reindex(columns=columns)
 
 
 def index_of(n: int, columns: dict, labels: dict, seconds: float) -> pd.DataFrame:
