@@ -38,13 +38,25 @@ ONLY_IN = {  # a library, and the rooms that may import it
     "pooch": {"datasets"},
     "skdh": {"recordings"},
     "sktime": {"encoders"},
+    "tensorstore": {"stores"},
     "torch": {"__main__", "encoders", "objectives", "training", "embedding", "nets", "augment", "hub", "distributed"},
     "sklearn": set(FLOOR) - {"objectives", "nets", "augment"},
     "numpy": set(FLOOR) - {"objectives"},
     "pandas": set(FLOOR) - {"objectives", "nets", "augment"},
 }
 # Extras: whoever did not ask for them must still be able to import the package.
-OPTIONAL = {"skdh", "matplotlib", "neurokit2", "numba", "onnx", "onnxscript", "openvino", "pooch", "sktime"}
+OPTIONAL = {
+    "skdh",
+    "matplotlib",
+    "neurokit2",
+    "numba",
+    "onnx",
+    "onnxscript",
+    "openvino",
+    "pooch",
+    "sktime",
+    "tensorstore",
+}
 NO_SUCH_FILE = {"utils", "util", "helpers", "helper", "common", "misc", "types", "constants", "exceptions", "config"}
 
 

@@ -2,5 +2,6 @@
 
 from .lazy import LazyWindows
 from .store import WindowStore
+from .zarr import ZarrWindows
 
-__all__ = ["LazyWindows", "WindowStore"]
+__all__ = ["LazyWindows", "WindowStore", "ZarrWindows"]

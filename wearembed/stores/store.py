@@ -144,11 +144,7 @@ class WindowStore(LazyWindows):
         if self._rows is not None:
             raise ValueError("These are some rows of a store. Open the store to append: WindowStore(path).")
         shape = tuple(np.shape(X)) if not hasattr(X, "shape") else tuple(X.shape)
-        if len(shape) != 3 or shape[1:] != (self.n_channels, self.n_times):
-            raise ValueError(
-                f"This store holds windows of {self.n_channels} channels x {self.n_times} samples; got shape {shape}. "
-                f"Cut the recordings to these seconds at {self.sfreq:g} Hz."
-            )
+        self._check_shape(shape)
         if isinstance(X, LazyWindows) and (X.sfreq, X.units) != (self.sfreq, self.units):
             raise ValueError(
                 f"This store holds windows at {self.sfreq:g} Hz in {self.units}; got some at {X.sfreq:g} Hz in "
@@ -187,13 +183,16 @@ class WindowStore(LazyWindows):
 
     def _described(self, X, columns: dict) -> tuple[np.ndarray, pd.DataFrame]:
         X, columns = np.asarray(X), dict(columns)
-        if X.ndim != 3 or X.shape[1:] != (self.n_channels, self.n_times):
-            raise ValueError(
-                f"This store holds windows of {self.n_channels} channels x {self.n_times} samples; got shape {X.shape}. "
-                f"Cut the recordings to these seconds at {self.sfreq:g} Hz."
-            )
+        self._check_shape(X.shape)
         own = {name: columns.pop(name, None) for name in COLUMNS if name != "stop"}
         return X, index_of(len(X), own, columns, self.n_times / self.sfreq)
+
+    def _check_shape(self, shape: tuple[int, ...]):
+        if len(shape) != 3 or shape[1:] != (self.n_channels, self.n_times):
+            raise ValueError(
+                f"This store holds windows of {self.n_channels} channels x {self.n_times} samples; got shape {shape}. "
+                f"Cut the recordings to these seconds at {self.sfreq:g} Hz."
+            )
 
     def _append(self, blocks: Iterable[tuple[np.ndarray, pd.DataFrame]], note: dict | None = None):
         """Windows and their index, in shards that are filled one after the other."""
