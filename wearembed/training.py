@@ -66,7 +66,7 @@ class Anchors(Dataset):
         if session is not None:
             stretch = codes(session)
             self.sessions = Pools(codes(self.groups.astype(np.int64) * (stretch.max(initial=0) + 1) + stretch))
-        rows = np.arange(len(X), dtype=row_type(len(X)))
+        rows: np.ndarray = np.arange(len(X), dtype=row_type(len(X)))
         self.rows = rows[self.pools.size(rows) > 1] if n_mates else rows
         self.n_left_out = len(X) - len(self.rows)
 
@@ -133,7 +133,9 @@ class Pools:
 
     def __init__(self, code: np.ndarray):
         self.code = code
-        self.order = np.argsort(code, kind="stable").astype(row_type(len(code)))  # of a pool, rows in their order
+        self.order: np.ndarray = np.argsort(code, kind="stable").astype(
+            row_type(len(code))
+        )  # of a pool, rows in their order
         self.stop = np.cumsum(np.bincount(code))
         self.start = np.concatenate([[0], self.stop[:-1]])
 

@@ -372,7 +372,11 @@ class Trainable(Pretrained):
 def told_by(windows: LazyWindows, name: str) -> np.ndarray | None:
     """A store's participants or sessions as numbers, since words of many windows take much memory."""
     codes = windows.codes(name)
-    return codes if codes is None or codes.min() >= 0 else np.where(codes < 0, None, codes)
+    if codes is None or codes.min() >= 0:
+        return codes
+    words = codes.astype(object)
+    words[codes < 0] = None
+    return words
 
 
 def chosen(column, rows: np.ndarray):

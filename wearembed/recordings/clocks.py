@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .mapped import let_go, pieces, roomy
+
 
 def even_clock(stamps):
     """The clock behind rounded or jittered time stamps: seconds of every sample, and samples per second.
@@ -61,7 +63,11 @@ def block_clock(began, count, sfreq, slack):
     knots = np.r_[index, index[last] + count[last] - 1]
     stamps = np.r_[began, began[last] + period * (count[last] - 1)]
     order = np.argsort(knots)
-    return np.interp(np.arange(count.sum()), knots[order], stamps[order]), 1 / period
+    seconds = roomy((int(count.sum()),), np.float64)
+    for some in pieces(len(seconds)):
+        seconds[some] = np.interp(np.arange(some.start, some.stop), knots[order], stamps[order])
+        let_go(seconds)
+    return seconds, 1 / period
 
 
 def slope_through(index, stamps, stretch, otherwise):

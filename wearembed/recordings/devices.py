@@ -15,9 +15,10 @@ import pandas as pd
 from scipy.ndimage import median_filter
 
 from .clocks import block_clock
+from .mapped import let_go, pieces, roomy
 from .recording import fields
 
-_AT_ONCE = 2**15  # blocks decoded at once: a recording of weeks goes through memory in parts
+_AT_ONCE = 2**14  # blocks decoded at once: a recording of weeks goes through memory in parts
 
 # ---- Axivity AX3 and AX6: a header of 1024 bytes, then blocks of 512 whose words sum to zero
 
@@ -45,13 +46,12 @@ def read_axivity(data, path, sensor):
     place = np.flatnonzero(good)
     if not len(place):
         raise ValueError(f"Expected data in {path}, got {len(good)} blocks of which none is whole. Copy it again.")
-    raw = raw[place]
-    blocks = raw.view(_BLOCK)[:, 0]
+    blocks = _headers(raw, place)
     layout = int(blocks["layout"][0])
     _check_sensor(sensor, ["accelerometer", "gyroscope"] if layout >> 4 > 3 else ["accelerometer"], path)
-    signal, time, sfreq = _decoded("ReadCwa", ".cwa", _axivity_files(raw), sensor, _CAPACITY[layout])
     count = blocks["count"].astype(np.int64)
-    began = _axivity_began(blocks, count, time, sfreq)
+    signal, first, spacing, sfreq = _axivity_samples(raw, place, blocks, sensor, _CAPACITY[layout])
+    began = _axivity_began(blocks, count, first, spacing, sfreq)
     keep = _forward(began, count / sfreq)
     place, count = place[keep], count[keep]
     n_left_out = len(good) - len(place)
@@ -62,31 +62,79 @@ def read_axivity(data, path, sensor):
             f"{n_left_out} of {len(good)} blocks are damaged or out of order; "
             f"about {n_lost} samples are lost and left as gaps.",
         )
-    taken = np.arange(signal.shape[1]) < count[:, None]
-    seconds, true_sfreq = block_clock(began[keep] - began[keep][0], count, sfreq, 0.25 * signal.shape[1] + 3)
+    seconds, true_sfreq = block_clock(began[keep] - began[keep][0], count, sfreq, 0.25 * _CAPACITY[layout] + 3)
     units = "g" if sensor == "accelerometer" else "deg/s"
     start = pd.Timestamp(began[keep][0], unit="s")
-    return fields(signal[keep][taken].T, true_sfreq, units, start, seconds, n_lost, "xyz")
+    signal = signal if keep.all() else _chosen(signal, np.repeat(keep, blocks["count"]))
+    return fields(signal, true_sfreq, units, start, seconds, n_lost, "xyz")
+
+
+def _axivity_samples(raw, place, blocks, sensor, size):
+    """Samples (3, n), the time of each block's first, the time between its first two, and the nominal rate."""
+    signal, n = roomy((3, int(blocks["count"].sum())), np.float32), 0
+    first, spacing, sfreq = np.empty(len(place)), np.empty(len(place)), 0.0
+    parts = range(0, len(place), _AT_ONCE)
+    decoded = _decoded_parts("ReadCwa", ".cwa", _axivity_files(raw, place), sensor, size)
+    for at, (x, time, rate) in zip(parts, decoded):
+        rows = slice(at, at + len(x))
+        taken = np.arange(size) < blocks["count"][rows, None]
+        first[rows], spacing[rows] = time[:, 0], time[:, 1] - time[:, 0]
+        signal[:, n : n + taken.sum()] = x[taken].T
+        n, sfreq = n + int(taken.sum()), rate
+        let_go(signal)
+    return signal, first, spacing, sfreq
+
+
+def _headers(raw, place):
+    """What the blocks say of themselves, without their samples."""
+    names, parts = ["fraction", "sequence", "rate", "layout", "count"], []
+    for some in pieces(len(place), _AT_ONCE):
+        blocks = raw[place[some]].view(_BLOCK)[:, 0]
+        parts.append([blocks[name].copy() for name in names])
+        let_go(raw)
+    return dict(zip(names, map(np.concatenate, zip(*parts))))
+
+
+def _chosen(signal, keep):
+    """Samples that are kept, some at a time."""
+    out, n = roomy((len(signal), int(keep.sum())), signal.dtype), 0
+    for some in pieces(signal.shape[1]):
+        part = signal[:, some][:, keep[some]]
+        out[:, n : n + part.shape[1]] = part
+        n += part.shape[1]
+        let_go(signal)
+        let_go(out)
+    return out
 
 
 def _good_blocks(raw):
     """Which blocks hold what was written; blank ones at the end do not count."""
+    told = [_block_by_block(raw[some]) for some in pieces(len(raw), _AT_ONCE)]
+    blank, good, rate, layout, count = (np.concatenate(part) for part in zip(*told))
+    n_written = len(raw) - int(np.argmin(blank[::-1])) if not blank.all() else 0
+    good, rate, layout, count = good[:n_written], rate[:n_written], layout[:n_written], count[:n_written]
+    for field in (rate, layout):  # one recording has one rate and one layout
+        if good.any():
+            good &= field == np.bincount(field[good]).argmax()
+    return good & (count <= np.array([_CAPACITY.get(layout, 0) for layout in range(256)])[layout])
+
+
+def _block_by_block(raw):
+    """What can be said of each block by itself: whether it is blank or good, its rate, layout and count."""
     words, blocks = raw.view("<u2"), raw.view(_BLOCK)[:, 0]
     blank = (words == words[:, :1]).all(axis=1) & np.isin(words[:, 0], [0, 0xFFFF])
-    n_written = len(raw) - int(np.argmin(blank[::-1])) if not blank.all() else 0
-    words, blocks = words[:n_written], blocks[:n_written]
     good = (blocks["magic"] == b"AX") & (blocks["length"] == 508) & (words.sum(axis=1, dtype=np.uint16) == 0)
     good &= (blocks["rate"] & 15 > 0) & (blocks["count"] > 0) & np.isin(blocks["layout"], list(_CAPACITY))
-    for field in ("rate", "layout"):  # one recording has one rate and one layout
-        if good.any():
-            good &= blocks[field] == np.bincount(blocks[field][good]).argmax()
-    return good & (blocks["count"] <= np.array([_CAPACITY.get(layout, 0) for layout in range(256)])[blocks["layout"]])
+    told = blank, good, blocks["rate"].copy(), blocks["layout"].copy(), blocks["count"].copy()
+    let_go(raw)
+    return told
 
 
-def _axivity_files(raw):
-    """Files of whole blocks numbered from zero, and how many blocks are in each."""
-    for first in range(0, len(raw), _AT_ONCE):
-        part = raw[first : first + _AT_ONCE]
+def _axivity_files(raw, place):
+    """Files of the blocks at `place` numbered from zero, and how many blocks are in each."""
+    for some in pieces(len(place), _AT_ONCE):
+        part = raw[place[some]]
+        let_go(raw)
         # skdh writes one value beyond the last block, and asks the first for its size: a first block that is full and
         # is written over by the next gives it the room and the size.
         part = np.concatenate([part[:1], part])
@@ -101,13 +149,13 @@ def _axivity_files(raw):
         yield bytes(header) + part.tobytes(), len(part) - 1
 
 
-def _axivity_began(blocks, count, time, sfreq):
+def _axivity_began(blocks, count, first, spacing, sfreq):
     """When each block began.
 
     skdh lays the samples of a block between the end of the one before, where that is less than a second away, and its
     own end. Only its end is what the block says; and what the block says of less than a sample is left out there.
     """
-    end = time[:, 0] + count * (time[:, 1] - time[:, 0])
+    end = first + count * spacing
     fraction = np.where(blocks["fraction"] >> 15, (blocks["fraction"] & 0x7FFF) / 32768, 0)
     return end - count / sfreq + fraction * sfreq % 1 / sfreq
 
@@ -205,18 +253,23 @@ def _check_sensor(sensor, held, path):
 
 def _decoded(reader, ending, files, sensor, size):
     """Samples (n_blocks, size, 3), their times (n_blocks, size) and their nominal rate, of whole files."""
+    signals, times, rates = zip(*_decoded_parts(reader, ending, files, sensor, size))
+    return np.concatenate(signals), np.concatenate(times), rates[-1]
+
+
+def _decoded_parts(reader, ending, files, sensor, size):
+    """The same, file by file."""
     key = "accel" if sensor == "accelerometer" else "gyro"
-    signals, times = [], []
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of time zones, which these files do not name
-        read = getattr(_skdh(), reader)().predict
+    read = getattr(_skdh(), reader)().predict
+    with tempfile.TemporaryDirectory() as folder:
         for content, n_blocks in files:
             file = Path(folder) / ("part" + ending)
             file.write_bytes(content)
-            found = read(file=str(file))
-            signals.append(found[key][: n_blocks * size].astype(np.float32).reshape(-1, size, 3))
-            times.append(found["time"][: n_blocks * size].reshape(-1, size))
-    return np.concatenate(signals), np.concatenate(times), float(found["fs"])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of time zones, which these files do not name
+                found = read(file=str(file))
+            x, time = found[key][: n_blocks * size], found["time"][: n_blocks * size]
+            yield x.astype(np.float32).reshape(-1, size, 3), time.reshape(-1, size), float(found["fs"])
 
 
 def _skdh():

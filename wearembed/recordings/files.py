@@ -1,6 +1,7 @@
 """What is in a file."""
 
 import gzip
+import mmap
 import zlib
 
 
@@ -17,3 +18,11 @@ def contents(path):
     if not data.strip():
         raise ValueError(f"Expected a recording in {path}, got an empty file. Copy it again from the device.")
     return data
+
+
+def axivity_contents(path):
+    """The bytes of an Axivity file, of which none is read before it is wanted; None where it is no such file."""
+    if not path.exists():
+        return None
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.read(2) == b"MD" else None

@@ -1,15 +1,15 @@
 """Windows of one recording at even steps, some at a time, from no more samples than they need."""
 
-import mmap
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from .mapped import let_go
 from .recording import Recording
 from .windows import _stretches, count, reach, windows_at
 
-AT_ONCE = 2**20  # samples of a block of windows: a few megabytes a channel, and enough to keep a net busy
+AT_ONCE = 2**18  # samples of a block of windows: 100 MB while they are cut, and enough to keep a net busy
 
 
 class Block(NamedTuple):
@@ -32,6 +32,7 @@ def blocks(recording: Recording, seconds, sfreq, step, min_coverage, worn=None) 
         starts = np.arange(first, min(first + n, n_windows)) * step
         yield block_at(recording, starts, seconds, sfreq, n_times, min_coverage, worn)
         let_go(recording.signal)
+        let_go(recording.times)
 
 
 def block_at(recording, starts, seconds, sfreq, n_times, min_coverage, worn=None) -> Block:
@@ -95,12 +96,3 @@ def share(stretches: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndar
     inside = np.append(0, np.cumsum(np.diff(edges) * (np.arange(len(edges) - 1) % 2 == 0)))
     within = np.interp(last, edges, inside) - np.interp(first, edges, inside)
     return np.clip(within / (last - first), 0, 1)
-
-
-def let_go(signal: np.ndarray):
-    """Let the kernel take back what was read of a file that is mapped for reading; it is read again where it must."""
-    owner = signal
-    while isinstance(owner, np.ndarray) and owner.base is not None:
-        owner = owner.base
-    if isinstance(owner, mmap.mmap) and not signal.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
-        owner.madvise(mmap.MADV_DONTNEED)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..signals import canonical_units, to_g
+from .mapped import let_go, pieces
 from .recording import Recording
 
 RATE = 10.0  # Hz, at least; stillness over an hour shows in a tenth of the samples
@@ -37,16 +38,22 @@ def worn_stretches(recording: Recording) -> np.ndarray:
 
 def thinned(recording: Recording) -> tuple[np.ndarray, float]:
     """Every so many samples in g on an even clock, ``(n, 3)``, each gap filled with what was before it; their rate."""
-    every = max(1, int(recording.sfreq / RATE))
+    every = max(1, int(recording.sfreq / RATE + 0.05))
     rate = recording.sfreq / every
-    if recording.times is None:
-        x = np.array(recording.signal[:, ::every], np.float64).T
-    else:
-        when = np.arange(0, recording.duration, 1 / rate)
-        rows = np.searchsorted(recording.times, when + 0.5 / rate).clip(1) - 1
-        x = np.array(recording.signal[:, rows], np.float64).T
+    n = -(-recording.signal.shape[1] // every)
+    when = np.arange(n) if recording.times is None else np.arange(0, recording.duration, 1 / rate)
+    x = np.empty((len(when), 3))
+    for some in pieces(len(when), 2**16):  # of a mapped file no more than that is held
+        rows = when[some] * every
+        if recording.times is not None:
+            rows = np.searchsorted(recording.times, when[some] + 0.5 / rate).clip(1) - 1
+        x[some] = to_g(recording.signal[:, rows].T, recording.units)
+        let_go(recording.signal)
+        let_go(recording.times)
     there = ~np.isnan(x).any(axis=1)
     if not there.any():
         return np.zeros_like(x), rate
-    last = np.maximum.accumulate(np.where(there, np.arange(len(x)), np.argmax(there)))
-    return np.ascontiguousarray(to_g(x[last], recording.units)), rate
+    gone = np.flatnonzero(~there)
+    before = np.searchsorted(np.flatnonzero(there), gone).clip(1) - 1
+    x[gone] = x[np.flatnonzero(there)[before]]
+    return x, rate

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..signals import canonical_units
 from .devices import read_axivity, read_geneactiv
 from .empatica import E4_NAMES, looks_like_e4, read_e4
-from .files import contents
+from .files import axivity_contents, contents
 from .recording import Recording
 from .tables import read_table
 
@@ -85,7 +85,7 @@ def read_recording(
         found = read_e4(path, sensor)
         name = path.resolve().name
     else:
-        data = contents(path)
+        data = axivity_contents(path) or contents(path)
         name = re.sub(r"\.gz$", "", path.name).rsplit(".", 1)[0]
         if data[:2] == b"MD":
             found = read_axivity(data, path, sensor)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from ..signals import canonical_units, positive
+from .mapped import let_go, pieces
 
 EPOCH = pd.Timestamp(0)
-_BLOCK = 2**20  # samples that are looked at at once: a week has 60 million
 
 
 @dataclass(eq=False, repr=False)
@@ -97,8 +97,10 @@ def _check_shape(signal: np.ndarray) -> tuple[int, int]:
             f"Expected a signal of shape (n_channels, n_samples), got {signal.shape}. "
             f"One recording has two dimensions, with time along the last: transpose it if it is the other way round."
         )
-    if any(np.isinf(signal[:, n : n + _BLOCK]).any() for n in range(0, signal.shape[1], _BLOCK)):
-        raise ValueError("Expected finite samples, got infinite ones. Set samples that are missing to NaN.")
+    for some in pieces(signal.shape[1]):
+        if np.isinf(signal[:, some]).any():
+            raise ValueError("Expected finite samples, got infinite ones. Set samples that are missing to NaN.")
+        let_go(signal)
     return signal.shape
 
 
@@ -109,12 +111,12 @@ def _check_times(times, n_samples: int, sfreq: float) -> np.ndarray:
             f"Expected one time in seconds for each of {n_samples} samples, got shape {times.shape}. "
             f"Give all of them, or times=None for a regular clock."
         )
-    if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
+    if not all(_increase(times, some) for some in pieces(n_samples)):
         raise ValueError(
             "Expected finite times that increase from sample to sample, got some that do not. "
             "Sort the samples by time, and leave repeated ones out."
         )
-    rate = 1 / np.median(np.diff(times)) if n_samples > 2 else sfreq
+    rate = 1 / _usual_step(times) if n_samples > 2 else sfreq
     if not 0.55 < rate / sfreq < 1.8:  # half or twice the rate would make every step a gap, or none
         raise ValueError(
             f"Expected times that go with sfreq={sfreq:g} Hz, got samples {1 / rate:.4g} s apart: {rate:.4g} Hz. "
@@ -123,11 +125,27 @@ def _check_times(times, n_samples: int, sfreq: float) -> np.ndarray:
     return times
 
 
+def _increase(times: np.ndarray, some: slice) -> bool:
+    """Whether times of a piece are finite and later than those before, the last of the piece before included."""
+    t = times[max(0, some.start - 1) : some.stop]
+    good = bool(np.isfinite(t).all() and (np.diff(t) > 0).all())
+    let_go(times)
+    return good
+
+
+def _usual_step(times: np.ndarray) -> float:
+    """The median step of a long recording's pieces is as good as that of all of it."""
+    steps = [np.median(np.diff(times[some])) for some in pieces(len(times)) if some.stop - some.start > 1]
+    let_go(times)
+    return float(np.median(steps))
+
+
 def fields(signal, sfreq, units, start, seconds=None, n_lost=0, names=()):
     """Fields of a Recording; the clock is left out where it is even to a hundredth of a period."""
     if seconds is not None:
-        start, seconds = start + pd.to_timedelta(seconds[0], unit="s"), seconds - seconds[0]
-        if np.abs(seconds * sfreq - np.arange(len(seconds))).max() < 0.01:
+        start += pd.to_timedelta(seconds[0], unit="s")
+        seconds = seconds - seconds[0] if seconds[0] != 0 else seconds
+        if all(_even(seconds, sfreq, some) for some in pieces(len(seconds))):
             seconds = None
     return {
         "signal": np.ascontiguousarray(signal, dtype=np.float32),
@@ -138,3 +156,9 @@ def fields(signal, sfreq, units, start, seconds=None, n_lost=0, names=()):
         "n_lost": int(n_lost),
         "channel_names": tuple(names),
     }
+
+
+def _even(seconds: np.ndarray, sfreq: float, some: slice) -> bool:
+    good = bool(np.abs(seconds[some] * sfreq - np.arange(some.start, some.stop)).max() < 0.01)
+    let_go(seconds)
+    return good

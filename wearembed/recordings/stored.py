@@ -144,7 +144,7 @@ def windows_of(store, recording: Recording, how: dict, note: dict) -> Iterator[t
 
 def described(recording: Recording, block: Block, session: str | None) -> dict:
     start = recording.start + pd.to_timedelta(block.starts[block.keep], unit="s")
-    told = {"participant": recording.participant, "recording": recording.name}
+    told: dict = {"participant": recording.participant, "recording": recording.name}
     if session is not None:
         written = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H%z", "minute": "%Y-%m-%dT%H:%M%z"}[session]
         told["session"] = recording.name + " " + floored(start, session).strftime(written)
