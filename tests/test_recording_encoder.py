@@ -297,12 +297,57 @@ WEEK = """
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 def test_a_week_at_100_hz_takes_less_than_a_gigabyte(tmp_path):
+    assert peak_of(WEEK, tmp_path / "week.npy", n_rows=7 * 1440) < 1e9
+
+
+def peak_of(script, file, n_rows):
+    """Bytes resident at the most, once all is imported, in a process of its own; the file is deleted."""
     told = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(WEEK), str(tmp_path / "week.npy")],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", textwrap.dedent(script), str(file)], capture_output=True, text=True, check=True
     )
-    n_rows, peak = map(int, told.stdout.split())
+    file.unlink()
+    n, peak = map(int, told.stdout.split())
     print(f"peak resident: {peak / 1024:.0f} MiB")
-    assert n_rows == 7 * 1440 and peak < 1e9 / 1024
+    assert n == n_rows
+    return 1024 * peak
+
+
+WEEK_OF_A_DEVICE = """
+    import sys
+    import numpy as np
+    import pandas as pd
+    import skdh.io
+    from wearembed import RawWindows, RecordingEncoder, read_recording
+    from wearembed.datasets import make_motion
+    motion = make_motion(n_participants=1, n_windows=320, random_state=0).data
+    x = np.round(np.hstack(motion)[:, :80_000] * 256).astype("<i2").T.reshape(1000, 240).view("<u2")
+    n = 7 * 86_400 * 100 // 80
+    with open(sys.argv[1], "wb") as file:  # the public format: a header, then blocks of 512 bytes whose words sum to 0
+        file.write(b"MD" + (1020).to_bytes(2, "little") + bytes(1020))
+        for first in range(0, n, 1000):
+            number = np.arange(first, first + 1000)
+            t = pd.Timestamp("2024-05-01") + pd.to_timedelta(number * 0.8 * 1.0001, unit="s")  # its clock is slow
+            minutes = (t.year - 2000) << 26 | t.month << 22 | t.day << 17 | t.hour << 12 | t.minute << 6 | t.second
+            fraction = t.microsecond.to_numpy().astype(np.int64) * 32768 // 1_000_000
+            block = np.zeros((1000, 256), "<u2")
+            block[:, 0], block[:, 1], block[:, 2] = 0x5841, 508, 0x8000 | fraction
+            block[:, 5], block[:, 6] = number & 0xFFFF, number >> 16
+            block[:, 7], block[:, 8] = minutes & 0xFFFF, minutes >> 16
+            block[:, 12], block[:, 13], block[:, 14] = 0x324A, -(fraction * 100 // 32768) & 0xFFFF, 80
+            block[:, 15:255] = x
+            block[:, 255] = -block.sum(1, dtype=np.uint16)
+            file.write(block.tobytes())
+    encoder = RecordingEncoder(RawWindows(16).fit(motion), step=60, pool="hour")
+    with open("/proc/self/clear_refs", "w") as f:
+        f.write("5")
+    table = encoder.transform(read_recording(sys.argv[1]))
+    status = open("/proc/self/status").read().splitlines()
+    print(len(table), next(line for line in status if line.startswith("VmHWM")).split()[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_a_week_of_an_axivity_takes_less_than_a_gigabyte(tmp_path):
+    pytest.importorskip("skdh")
+    assert peak_of(WEEK_OF_A_DEVICE, tmp_path / "week.cwa", n_rows=169) < 1e9

@@ -261,7 +261,7 @@ class Trainable(Pretrained):
         told = re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(params.items())))
         data: list = [checksum(X)]
         data += [
-            zlib.crc32(np.ascontiguousarray(labels).view(np.uint8))
+            zlib.crc32(np.ascontiguousarray(labels).view(np.uint8).data)
             for labels in (groups, session)
             if labels is not None
         ]
