@@ -327,7 +327,8 @@ WEEK_OF_A_DEVICE = """
         for first in range(0, n, 1000):
             number = np.arange(first, first + 1000)
             t = pd.Timestamp("2024-05-01") + pd.to_timedelta(number * 0.8 * 1.0001, unit="s")  # its clock is slow
-            minutes = (t.year - 2000) << 26 | t.month << 22 | t.day << 17 | t.hour << 12 | t.minute << 6 | t.second
+            month, day, hour, minute, second = np.array([t.month, t.day, t.hour, t.minute, t.second], np.int64)
+            minutes = 24 << 26 | month << 22 | day << 17 | hour << 12 | minute << 6 | second
             fraction = t.microsecond.to_numpy().astype(np.int64) * 32768 // 1_000_000
             block = np.zeros((1000, 256), "<u2")
             block[:, 0], block[:, 1], block[:, 2] = 0x5841, 508, 0x8000 | fraction
