@@ -27,6 +27,8 @@ FLOORS = {
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
 ONLY_IN = {  # a library, and the rooms that may import it
+    "dask": {"embedding"},
+    "distributed": {"embedding"},
     "skorch": {"training"},
     "huggingface_hub": {"hub"},
     "matplotlib": {"plots"},
@@ -44,7 +46,19 @@ ONLY_IN = {  # a library, and the rooms that may import it
     "pandas": set(FLOOR) - {"objectives", "nets", "augment"},
 }
 # Extras: whoever did not ask for them must still be able to import the package.
-OPTIONAL = {"skdh", "matplotlib", "neurokit2", "numba", "onnx", "onnxscript", "openvino", "pooch", "sktime"}
+OPTIONAL = {
+    "dask",
+    "distributed",
+    "skdh",
+    "matplotlib",
+    "neurokit2",
+    "numba",
+    "onnx",
+    "onnxscript",
+    "openvino",
+    "pooch",
+    "sktime",
+}
 NO_SUCH_FILE = {"utils", "util", "helpers", "helper", "common", "misc", "types", "constants", "exceptions", "config"}
 
 

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from killed import killed_at
 from numpy.testing import assert_allclose, assert_array_equal
 from pulled import Pulled
 from sklearn.base import clone
@@ -205,29 +206,6 @@ def test_a_store_of_no_kind_is_refused(tmp_path, params):
 
 
 # --- crashes and damage
-
-
-def killed_at(point, work):
-    """Do work in a process that is killed, as by SIGKILL, when it is about to fsync or rename for the nth time."""
-    child = os.fork()
-    if child == 0:
-        done = [0]
-
-        def guarded(call):
-            def guard(*args):
-                done[0] += 1
-                if done[0] == point:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return call(*args)
-
-            return guard
-
-        os.fsync, os.replace = guarded(os.fsync), guarded(os.replace)
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.parametrize("point", [1, 2, 3, 5, 10, 12, 13])

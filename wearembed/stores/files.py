@@ -4,12 +4,13 @@ A shard counts from the moment that its line is in the log, and the line is writ
 before that is no part of the store, and goes when the next one writes.
 """
 
+import copy
 import hashlib
 import io
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,10 +33,10 @@ class Shard(NamedTuple):
 
 
 class Folder:
-    """A store's folder; views of one store share it."""
+    """A store's folder; views of one store share it. `names`: of shards, where it is of these alone."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, names: Collection[str] | None = None):
+        self.path, self.names = path, names
         self.about = read_about(path)
         self.shards: list[Shard] = []
         self.stops = np.zeros(0, np.intp)  # row after the last of each shard
@@ -54,9 +55,21 @@ class Folder:
     def refresh(self):
         """Read the log again: shards are only ever added."""
         found = read_log(self.path / LOG)[0]
+        if self.names is not None:
+            found = [shard for shard in found if shard.name in self.names]
         if len(found) != len(self.shards):
-            self.shards, self.columns = found, {}
-            self.stops = np.cumsum([shard.n_windows for shard in found], dtype=np.intp)
+            self.take(found)
+
+    def take(self, shards: list[Shard]):
+        self.shards, self.columns, self.maps = shards, {}, {}
+        self.stops = np.cumsum([shard.n_windows for shard in shards], dtype=np.intp)
+
+    def only(self, numbers: Iterable[int]) -> "Folder":
+        """The same folder as if these shards were all of it, whatever is appended."""
+        some = copy.copy(self)
+        some.take([self.shards[number] for number in numbers])
+        some.names = {shard.name for shard in some.shards}
+        return some
 
     # ------------------------------------------------------------------------------- reading
 
@@ -143,7 +156,11 @@ class Folder:
     def writing(self) -> Iterator[list[Shard]]:
         """Shards that are put into the list inside become part of the store at the end, all or none."""
         with open(self.path / LOG, "ab") as log:
-            lock(log, self.path)
+            lock(
+                log,
+                f"Another process is writing to {self.path}. Wait for it, or write a store of your own and append that "
+                f"later.",
+            )
             self.refresh()
             log.truncate(read_log(self.path / LOG)[1])  # a line that a killed process began
             self.sweep()
@@ -235,18 +252,16 @@ def read_log(file: Path) -> tuple[list[Shard], int]:
     return shards, whole
 
 
-def lock(log, path: Path):
-    """Keep a second writer out for as long as the log is open; readers need not wait."""
+def lock(file, otherwise: str):
+    """Keep others out for as long as the file is open: they get an error that says `otherwise`."""
     try:
         import fcntl
     except ImportError:  # Windows: two writers are the user's to avoid
         return
     try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise RuntimeError(
-            f"Another process is writing to {path}. Wait for it, or write a store of your own and append that later."
-        ) from error
+        raise RuntimeError(otherwise) from error
 
 
 def sync_folder(path: Path):
