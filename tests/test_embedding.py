@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import joblib
@@ -17,8 +18,9 @@ import torch
 from killed import killed_at
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.decomposition import PCA
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from wearembed import (
     HandmadeFeatures,
@@ -71,8 +73,9 @@ class Fatal(Means):
         if not Path(self.file).exists() and (self.window == X).all((1, 2)).any():
             if self.once:
                 Path(self.file).touch()
-            os.kill(os.getppid() if self.parent else os.getpid(), signal.SIGKILL)
-            signal.pause()  # till the death of the parent is noticed
+            if self.parent:
+                os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().transform(X)
 
 
@@ -81,6 +84,25 @@ class Threads(Means):
 
     def transform(self, X):
         return np.full((len(X), 2), torch.get_num_threads())
+
+
+class Wrong(Means):
+    """A column more than it names."""
+
+    def transform(self, X):
+        return np.zeros((len(X), 3))
+
+
+class Nested(Means):
+    """Embeds the same store into the same folder."""
+
+    def __init__(self, store=None, out=None):
+        super().__init__()
+        self.store = store
+        self.out = out
+
+    def transform(self, X):
+        embed_store(self.store, Means(), self.out, **QUIET)
 
 
 class Greatest(Means):
@@ -93,7 +115,7 @@ class Greatest(Means):
 @pytest.fixture
 def store(tmp_path):
     made = WindowStore.create(tmp_path / "store", **KIND)
-    for start, stop in zip(CUTS, CUTS[1:]):
+    for start, stop in pairwise(CUTS):
         made.append(X[start:stop], participant=groups[start:stop], session="night" if start else None, age=40)
     return made
 
@@ -126,12 +148,12 @@ ENCODERS = {
     "in m/s^2": lambda: RelConEncoder.from_pretrained("wearembed/relcon-synthetic", sfreq=50, units="m/s^2"),
     "SimCLREncoder": lambda: SimCLREncoder(4, (1, 1), (3, 4), max_epochs=1, batch_size=8, random_state=0).fit(X),
     "HandmadeFeatures": lambda: HandmadeFeatures().fit(X),
-    "a pipeline": lambda: make_pipeline(HandmadeFeatures(), PCA(3, random_state=0)).fit(X),
+    "a pipeline": lambda: make_pipeline(HandmadeFeatures(), StandardScaler()).fit(X),
     "set to pandas": lambda: HandmadeFeatures().fit(X).set_output(transform="pandas"),
 }
 
 
-@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("make", ENCODERS.values(), ids=ENCODERS)
 def test_embeddings_are_those_of_transform_to_the_bit(make, n_jobs, store, out, tmp_path):
     encoder = make()
@@ -194,6 +216,7 @@ def test_parts_of_many_windows_are_made_a_block_at_a_time(out, tmp_path):
     assert read_embeddings(embed_store(large, Greatest(), tmp_path / "two", **QUIET))["mean"].max() == 16
 
 
+@pytest.mark.slow
 def test_processes_share_the_cores(store, out, monkeypatch):
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
@@ -207,7 +230,7 @@ def test_other_engines_do_part_by_part_what_is_left(store, out):
     with pytest.raises(ValueError, match=r"4 of 5 parts .* the first is part-000000"):
         read_embeddings(out)
     left = embedding.unfinished_parts(store, Means(), out)
-    assert [part.file for part in left] == [part.file for part in parts if part != parts[3]]
+    assert [part.file for part in left] == [part.file for part in parts if part is not parts[3]]
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(lambda part: embedding.embed_part(part, Means()), left)) == [part.file for part in left]
     assert not embedding.unfinished_parts(store, Means(), out)
@@ -237,9 +260,8 @@ def test_whole_parts_stay_and_damaged_ones_are_made_anew(store, out):
     empty.write_bytes(b"")
     gone.unlink()
     (out / ".part-000004.parquet.0.scratch").write_bytes(b"PAR1")
-    for damaged in (cut, flipped, empty):
-        with pytest.raises(ValueError, match="part-00000"):
-            read_embeddings(out)
+    with pytest.raises(ValueError, match=r"1 of 5 parts .* part-000004\.parquet"):
+        read_embeddings(out)
     embed_store(store, Means(), out, **QUIET)
     assert_whole(out, store, Means())
     assert [name for name in before if times(out)[name] == before[name]] == ["part-000001.parquet"]
@@ -294,7 +316,7 @@ def test_other_weights_are_refused_and_the_same_from_elsewhere_are_not(store, ou
     encoder.save_pretrained(tmp_path / "a")
     embed_store(store, SimCLREncoder.from_pretrained(tmp_path / "a"), out, **QUIET)
     before = times(out)
-    embed_store(store, SimCLREncoder(weights=str(tmp_path / "b"), max_epochs=0, device="cpu"), out, **QUIET)
+    embed_store(store, SimCLREncoder.from_pretrained(tmp_path / "b", device="cpu", verbose=1), out, **QUIET)
     assert times(out) == before
     same = SimCLREncoder.from_pretrained(tmp_path / "a")
     with torch.no_grad():
@@ -329,9 +351,7 @@ def test_another_store_is_refused(shards, store, out, tmp_path):
 
 def test_a_call_that_made_nothing_binds_nobody(store, out):
     encoder = RelConEncoder.from_pretrained("wearembed/relcon-synthetic", units="m/s^2")
-    with pytest.raises(
-        RuntimeError, match=r"5 of 5 parts .*(\n.*)*parquet: ValueError: The store holds windows at 100"
-    ):
+    with pytest.raises(RuntimeError, match=r"5 of 5 parts(.*\n)*.*parquet: ValueError: The store holds windows"):
         embed_store(store, encoder, out, **QUIET)
     embed_store(store, Means(), out, **QUIET)
 
@@ -354,10 +374,6 @@ def test_a_shard_that_fails_is_named_the_others_are_done_and_it_alone_is_done_ag
 
 
 def test_a_transformer_whose_shape_is_not_what_it_names_is_told(store, out):
-    class Wrong(Means):
-        def transform(self, X):
-            return np.zeros((len(X), 3))
-
     with pytest.raises(RuntimeError, match=r"names 2 columns .* gives shape \(5, 3\) of 5 windows"):
         embed_store(store, Wrong(), out, **QUIET)
 
@@ -385,14 +401,15 @@ embed_store(store, Fatal(np.load(window), file, parent=n_jobs > 1), out, n_jobs=
 """
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_after_the_calling_process_was_killed_the_same_call_does_the_rest(n_jobs, store, out, tmp_path):
     np.save(tmp_path / "window.npy", X[15])
     told = [str(path) for path in (tmp_path / "window.npy", tmp_path / "killed", store.path, out)]
     here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *told, str(n_jobs)], env=here, capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    with open(tmp_path / "said", "wb") as said:  # no pipe: workers that are left keep it open for a while
+        done = subprocess.run([sys.executable, "-c", SCRIPT, *told, str(n_jobs)], env=here, stderr=said, stdout=said)
+    assert done.returncode == -signal.SIGKILL, (tmp_path / "said").read_text()
     before = times(out)
     assert before and "part-000003.parquet" not in before
     with pytest.raises(ValueError, match="parts of .* are not there yet"):
@@ -410,12 +427,13 @@ def test_a_worker_process_that_is_killed_once_costs_nothing(store, out, tmp_path
     assert (tmp_path / "killed").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_a_part_that_kills_each_worker_is_named_and_the_others_are_done(store, out, tmp_path):
-    encoder = Fatal(X[15], str(tmp_path / "well"), once=False)
-    with pytest.raises(RuntimeError, match=r"part-000003\.parquet.*was killed .* n_jobs"):
+    encoder = Fatal(X[-1], str(tmp_path / "well"), once=False)
+    with pytest.raises(RuntimeError, match=r"part-000004\.parquet.*was killed .* n_jobs"):
         embed_store(store, encoder, out, n_jobs=2, **QUIET)
-    assert "part-000003.parquet" not in times(out)
+    assert "part-000004.parquet" not in times(out)
     (tmp_path / "well").touch()
     assert_whole(embed_store(store, encoder, out, n_jobs=2, **QUIET), store, encoder)
 
@@ -465,9 +483,9 @@ def test_a_cluster_that_loses_a_worker_embeds_every_window_once(client, out, tmp
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_a_part_that_a_cluster_gives_up_is_named_and_the_others_are_done(client, store, out, tmp_path):
     encoder = Fatal(X[15], str(tmp_path / "well"), once=False)
-    with pytest.raises(RuntimeError, match=r"1 of 5 parts(.*\n)*part-000003\.parquet: given up .* KilledWorker"):
+    with pytest.raises(RuntimeError, match=r"of 5 parts(.*\n)*part-000003\.parquet.*: given up .* KilledWorker"):
         embed_store(store, encoder, out, engine=client, **QUIET)
-    assert len(times(out)) == 4
+    assert "part-000003.parquet" not in times(out)
     (tmp_path / "well").touch()
     assert_whole(embed_store(store, encoder, out, engine=client, **QUIET), store, encoder)
 
@@ -479,7 +497,7 @@ def test_a_part_that_a_cluster_gives_up_is_named_and_the_others_are_done(client,
     ("given", "error", "said"),
     [
         ({"encoder": "wearembed/relcon-synthetic"}, TypeError, r"wearembed\.from_pretrained"),
-        ({"encoder": PCA}, TypeError, "got <class"),
+        ({"encoder": GroupKFold()}, TypeError, "got GroupKFold"),
         ({"store": X}, TypeError, "a WindowStore, some rows of one, or its path; got ndarray"),
         ({"engine": "spark"}, ValueError, "address of a scheduler"),
         ({"engine": 3}, ValueError, "got 3"),
@@ -535,9 +553,5 @@ def test_the_description_says_what_was_done(store, out):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
 def test_a_second_call_is_kept_out(store, out):
-    class Nested(Means):
-        def transform(self, X):
-            embed_store(store, Means(), out, **QUIET)
-
     with pytest.raises(RuntimeError, match="RuntimeError: Another process embeds into"):
-        embed_store(store, Nested(), out, **QUIET)
+        embed_store(store, Nested(str(store.path), str(out)), out, **QUIET)

@@ -57,8 +57,9 @@ def embed_store(store, encoder, out, *, engine="joblib", n_jobs=None, verbose=1)
     Notes
     -----
     Columns are those of the store's index, participant, session, recording, start, stop, coverage and labels, and the
-    embedding in float32. They are to the bit those of ``encoder.transform(store)`` with as many threads. ``out`` also
-    has ``_embeddings.json``, which says encoder, fingerprint of its weights and parameters, store and parts.
+    embedding in float32. They are to the bit those of ``encoder.transform(store)`` with as many threads, if the encoder
+    embeds each window alone, as those of this package do. ``out`` also has ``_embeddings.json``, which says encoder,
+    fingerprint of its weights and parameters, store and parts.
 
     Examples
     --------
