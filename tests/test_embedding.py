@@ -234,7 +234,8 @@ def test_other_engines_do_part_by_part_what_is_left(store, out):
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(lambda part: embedding.embed_part(part, Means()), left)) == [part.file for part in left]
     assert not embedding.unfinished_parts(store, Means(), out)
-    assert_array_equal(columns(read_embeddings(out), Means()), Means().transform(X).astype(np.float32))
+    Z = Means().transform(store[:]).astype(np.float32)
+    assert_array_equal(columns(read_embeddings(out), Means()), Z)
 
 
 def test_progress_is_shown_in_windows_and_can_be_left_out(store, out, capsys):
@@ -431,7 +432,9 @@ def test_a_worker_process_that_is_killed_once_costs_nothing(store, out, tmp_path
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_a_part_that_kills_each_worker_is_named_and_the_others_are_done(store, out, tmp_path):
     encoder = Fatal(X[-1], str(tmp_path / "well"), once=False)
-    with pytest.raises(RuntimeError, match=r"part-000004\.parquet.*was killed .* n_jobs"):
+    with pytest.raises(
+        RuntimeError, match=r"1 of 5 parts(.*\n)*part-000004\.parquet: its process was killed .*\bn_jobs"
+    ):
         embed_store(store, encoder, out, n_jobs=2, **QUIET)
     assert "part-000004.parquet" not in times(out)
     (tmp_path / "well").touch()
@@ -511,7 +514,7 @@ def test_what_cannot_be_embedded_is_refused_by_name(store, out, given, error, sa
 def test_a_folder_of_something_else_is_left_alone(store):
     with pytest.raises(FileExistsError, match="not empty, and holds no embeddings"):
         embed_store(store, Means(), store.path, **QUIET)
-    assert len(WindowStore(store.path).verify()) == len(X)
+    assert {file.suffix for file in store.path.iterdir()} == {".json", ".jsonl", ".npy", ".parquet"}
     with pytest.raises(FileNotFoundError, match="No embeddings at"):
         read_embeddings(store.path)
 

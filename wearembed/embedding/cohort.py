@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ..stores.files import lock
 from .engines import carried, done
-from .manifest import all_parts, read_about, unfinished
+from .manifest import all_parts, folder_of, read_about, unfinished
 from .parts import Part, told_of
 
 
@@ -74,8 +74,7 @@ def embed_store(store, encoder, out, *, engine="joblib", n_jobs=None, verbose=1)
     >>> table.shape, table.columns[0], table.columns[-1]
     ((12, 1030), 'participant', 'relconencoder1023')
     """
-    out = Path(out).expanduser().resolve()
-    out.mkdir(parents=True, exist_ok=True)
+    out = folder_of(out)
     with alone(out):
         parts = all_parts(store, encoder, out)
         left = unfinished(parts)
@@ -115,7 +114,7 @@ def alone(out: Path) -> Iterator[None]:
 
 def sweep(out: Path):
     """Delete what killed workers left behind."""
-    for pattern in (".part-*.scratch", ".encoder-*"):
+    for pattern in (".part-*.scratch", ".encoder-sent", "..encoder-sent.scratch"):
         for file in out.glob(pattern):
             file.unlink(missing_ok=True)
 
@@ -130,7 +129,7 @@ def refuse_failed(out: Path, failed: dict[str, str], n_parts: int):
     ]
     raise RuntimeError(
         f"{len(failed)} of {n_parts} parts of {out} failed, the others are done. Mend what follows, and call "
-        f"embed_store again, which does these alone.\n" + "\n".join(told)
+        f"embed_store again, which does these alone.\n" + "\n".join(told[:10])
     )
 
 

@@ -73,28 +73,35 @@ def done(parts: list[Part], sent: Sent, engine, n_jobs) -> Iterator[Done]:
 
 
 def by_joblib(parts: list[Part], sent: Sent, n_jobs) -> Iterator[Done]:
-    """One pass, and more after a worker was killed, for as long as that brings any part."""
-    left = dict(enumerate(parts))
-    while left:
-        before = len(left)
-        calls = [joblib.delayed(attempt)(number, part, sent) for number, part in left.items()]
+    """All parts; again after a process was killed, and at last one by one, to find whose process always is."""
+    left, n_before = dict(enumerate(parts)), len(parts) + 1
+    while len(left) < n_before:
+        n_before = len(left)
         try:
-            for number, error in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls):
-                del left[number]
-                yield number, error
-        except BrokenProcessPool as error:
+            yield from one_pass(left, sent, n_jobs)
+        except BrokenProcessPool:
             for number in [number for number, part in left.items() if part.file.exists()]:
                 del left[number]
                 yield number, None
-            if len(left) == before:
-                yield from ((number, killed(error)) for number in left)
-                return
+    for number, part in left.items():
+        try:
+            yield from one_pass({number: part}, sent, n_jobs)
+        except BrokenProcessPool as error:
+            yield number, killed(error)
+
+
+def one_pass(left: dict[int, Part], sent: Sent, n_jobs) -> Iterator[Done]:
+    """Parts by their numbers; those that were done are taken out."""
+    calls = [joblib.delayed(attempt)(number, part, sent) for number, part in left.items()]
+    for number, error in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls):
+        del left[number]
+        yield number, error
 
 
 def killed(error: Exception) -> str:
     return (
-        f"its process, or one beside it, was killed ({type(error).__name__}), as happens where memory runs out. Try "
-        f"fewer with n_jobs."
+        f"its process was killed ({type(error).__name__}), as happens where memory runs out. Try fewer at once, by "
+        f"n_jobs."
     )
 
 

@@ -51,7 +51,7 @@ def all_parts(store, encoder, out) -> list[Part]:
     store = store if isinstance(store, WindowStore) else opened(store)
     if not len(store):
         raise ValueError(f"There is nothing to embed: the store at {store.path} has no windows.")
-    out, columns = Path(out).expanduser().resolve(), columns_of(encoder)
+    out, columns = folder_of(out), columns_of(encoder)
     about = {"format": FORMAT, "version": 1, "wearembed_version": __version__, "encoder": type(encoder).__name__}
     about |= {"encoder_repr": repr(encoder), "encoder_fingerprint": fingerprint(encoder), "columns": list(columns)}
     about |= {"store": str(store.path), "n_windows": len(store)}
@@ -110,13 +110,19 @@ def of_the_run(name: str, value) -> bool:
     return name in OF_THE_RUN or (name == "weights" and isinstance(value, (str, os.PathLike)))
 
 
+def folder_of(out) -> Path:
+    """The folder, made where it is missing; an error where something else is in it."""
+    out = Path(out).expanduser().resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / ABOUT).exists() and any(not file.name.startswith((".lock", f".{ABOUT}")) for file in out.iterdir()):
+        raise FileExistsError(f"{out} is not empty, and holds no embeddings. Name a folder of its own.")
+    return out
+
+
 def begin(out: Path, about: dict[str, Any]):
     """Write what the folder is of; an error where it is of something else already."""
-    out.mkdir(parents=True, exist_ok=True)
-    if (out / ABOUT).exists() and any(out.glob("part-*.parquet")):
+    if any(out.glob("part-*.parquet")):
         refuse_other(out, read_about(out), about)
-    elif any(not file.name.startswith((".", ABOUT)) for file in out.iterdir()):
-        raise FileExistsError(f"{out} is not empty, and holds no embeddings. Name a folder of its own.")
     write_whole(out / ABOUT, [json.dumps(about, indent=1).encode()])
 
 
