@@ -432,9 +432,7 @@ def test_a_worker_process_that_is_killed_once_costs_nothing(store, out, tmp_path
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_a_part_that_kills_each_worker_is_named_and_the_others_are_done(store, out, tmp_path):
     encoder = Fatal(X[-1], str(tmp_path / "well"), once=False)
-    with pytest.raises(
-        RuntimeError, match=r"1 of 5 parts(.*\n)*part-000004\.parquet: its process was killed .*\bn_jobs"
-    ):
+    with pytest.raises(RuntimeError, match=r"1 of 5 parts(.*\n)*part-000004\.parquet: its process was killed"):
         embed_store(store, encoder, out, n_jobs=2, **QUIET)
     assert "part-000004.parquet" not in times(out)
     (tmp_path / "well").touch()
