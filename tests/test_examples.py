@@ -1,6 +1,7 @@
 """The studies run from end to end, go on where they were, and tell the same twice; at sizes that teach nothing."""
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from wearembed import SimCLREncoder, evaluation, from_pretrained, signals
+from wearembed import SimCLREncoder, WindowStore, evaluation, from_pretrained, read_embeddings, signals
 from wearembed.datasets import make_ecg, make_motion, make_ppg_accel
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -243,3 +244,22 @@ def test_few_labels_have_a_table_and_a_curve(show, recorded, tmp_path, capsys):
 
 def small_encoder(seed):
     return SimCLREncoder(width=8, blocks=(1,), kernels=(3,)).untrained(seed, n_channels=3, n_times=256)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "library"), [("cohort_on_ray.py", "ray.data"), ("cohort_on_spark.py", "pyspark")])
+def test_other_clusters_embed_a_store_part_by_part(name, library, tmp_path):
+    pytest.importorskip(library, reason="not in an extra of ours")
+    store = WindowStore.create(tmp_path / "store", n_channels=3, n_times=256, sfreq=100, units="g")
+    for person in range(3):
+        store.append(make_motion(1, 4, random_state=person).data, participant=f"P{person}")
+    here = {**os.environ, "PYSPARK_PYTHON": sys.executable, "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, str(EXAMPLES / name), str(store.path), str(tmp_path / "out")]
+    first, second = (
+        subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    encoder = from_pretrained("wearembed/relcon-synthetic")
+    assert first.splitlines()[-1] == second.splitlines()[-1] == str((12, 6 + len(encoder.get_feature_names_out())))
+    Z = read_embeddings(tmp_path / "out")[list(encoder.get_feature_names_out())]
+    np.testing.assert_array_equal(Z, encoder.transform(store))

@@ -27,6 +27,8 @@ FLOORS = {
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
 ONLY_IN = {  # a library, and the rooms that may import it
+    "dask": {"embedding"},
+    "distributed": {"embedding"},
     "skorch": {"training"},
     "huggingface_hub": {"hub"},
     "matplotlib": {"plots"},
@@ -46,6 +48,8 @@ ONLY_IN = {  # a library, and the rooms that may import it
 }
 # Extras: whoever did not ask for them must still be able to import the package.
 OPTIONAL = {
+    "dask",
+    "distributed",
     "skdh",
     "matplotlib",
     "neurokit2",

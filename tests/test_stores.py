@@ -366,8 +366,12 @@ def test_a_view_is_read_in_a_process_of_its_own(full):
 
 
 def test_rows_of_a_store_are_not_appended_to(full):
-    with pytest.raises(ValueError, match="some rows of a store"):
-        full.rows([0]).append(X[:1], participant="P")
+    for some in (full.rows([0]), full.shards()[0]):
+        with pytest.raises(ValueError, match="some rows of a store"):
+            some.append(X[:1], participant="P")
+        with pytest.raises(ValueError, match="some rows of a store"):
+            some.extend([(X[:1], {"participant": "P"})])
+    assert_array_equal(WindowStore(full.path).verify()[:], X)
 
 
 def test_gather_lays_a_participants_windows_together(full, tmp_path):

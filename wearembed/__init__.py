@@ -2,7 +2,8 @@
 
 __version__ = "0.1.0"
 
-from . import augment, datasets, evaluation, metrics, nets, objectives, plots, signals, stores
+from . import augment, datasets, embedding, evaluation, metrics, nets, objectives, plots, signals, stores
+from .embedding import embed_store, read_embeddings
 from .encoders import (
     AccelContrastiveEncoder,
     AccelMaskedEncoder,
@@ -52,12 +53,15 @@ __all__ = [
     "cut",
     "cut_into",
     "datasets",
+    "embed_store",
+    "embedding",
     "evaluation",
     "from_pretrained",
     "metrics",
     "nets",
     "objectives",
     "plots",
+    "read_embeddings",
     "read_recording",
     "signals",
     "stores",

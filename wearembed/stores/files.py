@@ -4,12 +4,13 @@ A shard counts from the moment that its line is in the log, and the line is writ
 before that is no part of the store, and goes when the next one writes.
 """
 
+import copy
 import hashlib
 import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,10 +34,10 @@ class Shard(NamedTuple):
 
 
 class Folder:
-    """A store's folder; views of one store share it."""
+    """A store's folder; views of one store share it. `names`: of shards, where it is of these alone."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, names: Collection[str] | None = None):
+        self.path, self.names = path, names
         self.about = read_about(path)
         self.shards: list[Shard] = []
         self.notes: list[dict] = []
@@ -59,10 +60,19 @@ class Folder:
         """Read the log again: shards are only ever added."""
         shards, notes, self.read_to = read_log(self.path / LOG, self.read_to)
         self.notes += notes
-        if shards:
-            self.shards += shards
-            last = np.cumsum([shard.n_windows for shard in shards], dtype=np.intp) + self.n_windows
+        new = [shard for shard in shards if self.names is None or shard.name in self.names]
+        if new:
+            last = np.cumsum([shard.n_windows for shard in new], dtype=np.intp) + self.n_windows
+            self.shards += new
             self.stops, self.columns = np.concatenate([self.stops, last]), {}
+
+    def only(self, numbers: Iterable[int]) -> "Folder":
+        """The same folder as if these shards were all of it, whatever is appended."""
+        some = copy.copy(self)
+        some.shards, some.columns, some.maps = [self.shards[number] for number in numbers], {}, {}
+        some.stops = np.cumsum([shard.n_windows for shard in some.shards], dtype=np.intp)
+        some.names, some.notes = {shard.name for shard in some.shards}, list(self.notes)
+        return some
 
     # ------------------------------------------------------------------------------- reading
 
@@ -162,7 +172,11 @@ class Folder:
     def writing(self, note: dict | None = None) -> Iterator[list[Shard]]:
         """Shards that are put into the list inside become part of the store at the end, with the note, all or none."""
         with open(self.path / LOG, "ab") as log:
-            lock(log, self.path)
+            lock(
+                log,
+                f"Another process is writing to {self.path}. Wait for it, or write a store of your own and append that "
+                f"later.",
+            )
             self.refresh()
             log.truncate(self.read_to)  # a line that a killed process began
             if not self.swept:
@@ -281,18 +295,16 @@ def read_log(file: Path, start: int = 0) -> tuple[list[Shard], list[dict], int]:
     return shards, notes, start + whole
 
 
-def lock(log, path: Path):
-    """Keep a second writer out for as long as the log is open; readers need not wait."""
+def lock(file, otherwise: str):
+    """Keep others out for as long as the file is open: they get an error that says `otherwise`."""
     try:
         import fcntl
     except ImportError:  # Windows: two writers are the user's to avoid
         return
     try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise RuntimeError(
-            f"Another process is writing to {path}. Wait for it, or write a store of your own and append that later."
-        ) from error
+        raise RuntimeError(otherwise) from error
 
 
 def sync_folder(path: Path):

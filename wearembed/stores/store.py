@@ -141,8 +141,7 @@ class WindowStore(LazyWindows):
         **labels : arrays of shape (n_windows,), or single values
             Further columns of the index.
         """
-        if self._rows is not None:
-            raise ValueError("These are some rows of a store. Open the store to append: WindowStore(path).")
+        self._refuse_a_view()
         shape = tuple(np.shape(X)) if not hasattr(X, "shape") else tuple(X.shape)
         self._check_shape(shape)
         if isinstance(X, LazyWindows) and (X.sfreq, X.units) != (self.sfreq, self.units):
@@ -177,9 +176,12 @@ class WindowStore(LazyWindows):
         >>> store.shape, store.notes
         ((10, 1, 8), [{'from': 'a trial'}])
         """
-        if self._rows is not None:
-            raise ValueError("These are some rows of a store. Open the store to append: WindowStore(path).")
+        self._refuse_a_view()
         self._append((self._described(X, columns) for X, columns in blocks), note)
+
+    def _refuse_a_view(self):
+        if self._rows is not None or self._folder.names is not None:
+            raise ValueError("These are some rows of a store. Open the store to append: WindowStore(path).")
 
     def _described(self, X, columns: dict) -> tuple[np.ndarray, pd.DataFrame]:
         X, columns = np.asarray(X), dict(columns)
@@ -245,6 +247,38 @@ class WindowStore(LazyWindows):
         """
         view = WindowStore.__new__(WindowStore)
         view._open(self._folder, self._at(places(which, len(self))))
+        return view
+
+    def shards(self):
+        """Give the windows shard by shard, in stores of their own that stay the same when this one grows.
+
+        Nothing is read. Rows that were chosen in an order that goes to and fro between shards are cut into stretches
+        instead, none larger than a shard may be.
+
+        Returns
+        -------
+        list of WindowStore
+            Which have all the windows together, in the order that they have here.
+        """
+        if self._rows is None:
+            whole = np.flatnonzero(self._folder.stops <= self._n)
+            return [self._piece([number], None) for number in whole.tolist()]
+        number = np.searchsorted(self._folder.stops, self._rows, side="right")
+        cuts = np.flatnonzero(np.diff(number)) + 1
+        if (np.diff(number) < 0).any():
+            most = max(1, LARGEST // (self.n_channels * self.n_times * np.dtype(self._folder.about["dtype"]).itemsize))
+            cuts = np.arange(most, len(number), most)
+        pieces = zip(np.split(number, cuts), np.split(self._rows, cuts))
+        return [self._piece(numbers, rows) for numbers, rows in pieces if len(rows)]
+
+    def _piece(self, numbers, rows: np.ndarray | None) -> "WindowStore":
+        """A store of some shards; `rows` of the whole store, each of which is in the shard of its number."""
+        numbers, place = np.unique(numbers, return_inverse=True)
+        folder, view = self._folder.only(numbers), WindowStore.__new__(WindowStore)
+        if rows is not None:
+            rows = rows - (self._folder.stops[numbers] - folder.stops)[place]
+            rows = None if np.array_equal(rows, np.arange(folder.n_windows)) else rows
+        view._open(folder, rows)
         return view
 
     def _at(self, rows: np.ndarray) -> np.ndarray:
@@ -362,10 +396,11 @@ class WindowStore(LazyWindows):
         return digest.hexdigest()
 
     def __getstate__(self):
-        return {"path": str(self.path), "rows": self._rows, "n": self._n}
+        state = {"path": str(self.path), "rows": self._rows, "n": self._n}
+        return state if self._folder.names is None else {**state, "shards": sorted(self._folder.names)}
 
     def __setstate__(self, state):
-        folder = Folder(Path(state["path"]))
+        folder = Folder(Path(state["path"]), state.get("shards"))
         grown = state["rows"] is None and folder.n_windows != state["n"]
         self._open(folder, np.arange(state["n"]) if grown else state["rows"])
 
