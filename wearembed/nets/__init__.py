@@ -6,6 +6,7 @@ from .frozen import Frozen
 from .inference import for_inference
 from .patch_transformer import PatchTransformer
 from .resnet import ResNet1d
+from .synced import whole_batch_norms
 from .views import Views
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "Views",
     "for_inference",
     "sparsemax",
+    "whole_batch_norms",
 ]
