@@ -6,6 +6,7 @@ averaged over the processes; what is gathered brings the gradients of all of the
 
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -69,7 +70,10 @@ def together(device: str = "cpu", wanted: bool = True) -> Iterator[None]:
     if team is not None or not wanted or n_processes() == 1:
         yield
         return
-    team = own = join(device)
+    try:
+        team = own = join(device)
+    except OthersStopped as error:
+        raise RuntimeError(lost(int(os.environ["RANK"]))) from error
     try:
         yield
         all_said(None)  # nobody leaves before all have succeeded
@@ -92,10 +96,12 @@ def join(device: str) -> Team:
     rank, size = int(os.environ["RANK"]), n_processes()
     store = dist.PrefixStore(f"fit {times_joined['fit']}", meeting_point())
     kind = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+    hook = sys.excepthook
     with listening():
         if dist.is_initialized():  # by whoever called us
             return Team(rank, size, dist.new_group(backend=kind, timeout=PATIENCE), store)
         dist.init_process_group(kind, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    sys.excepthook = hook  # torch would put the rank before each line, once more after each fit
     return Team(rank, size, dist.group.WORLD, store)
 
 
@@ -126,8 +132,12 @@ def word_of(own: Team) -> str:
     with suppress(RuntimeError):
         if own.store.check(["stopped"]):
             return own.store.get("stopped").decode()
+    return lost(own.rank)
+
+
+def lost(rank: int) -> str:
     return (
-        f"Process {own.rank} of {own.size} lost the others: one was killed, or did not answer for "
+        f"Process {rank} of {n_processes()} lost the others: one was killed, or did not answer for "
         f"{PATIENCE.total_seconds():g} s. See what they wrote last."
     )
 

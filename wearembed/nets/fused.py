@@ -37,23 +37,26 @@ def parts(x: Tensor) -> list[slice]:
 
 
 def statistics(x: Tensor, norm: nn.BatchNorm1d) -> tuple[int, Tensor, Tensor]:
-    """Count, mean and variance of each channel over the batch, joined from those of its parts."""
+    """Count, mean and variance of each channel over the batch; of the rows of all processes."""
+    n, mean, var = moments_of_all(x.numel() // x.shape[1], *own_moments(x, norm))
+    return n, mean.to(norm.weight.dtype), var.to(norm.weight.dtype)
+
+
+def own_moments(x: Tensor, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel, joined from those of the batch's parts, in float64."""
     share, means, vars = [], [], []
-    if not len(x):  # of several processes one may be left without rows
-        nothing = norm.weight.new_zeros(len(norm.weight), dtype=torch.float64)
-        return moments_of_all(0, nothing, nothing)
     for part in parts(x):
         some = x[part]
         _, mean, rstd = torch.native_batch_norm(some, norm.weight, norm.bias, None, None, True, 0.0, norm.eps)
         share.append(len(some) / len(x))
         means.append(mean.double())
         vars.append(rstd.double().pow(-2) - norm.eps)
+    if not share:  # of several processes one may be left without rows
+        return norm.weight.new_zeros(2, len(norm.weight), dtype=torch.float64).unbind()
     shares = torch.tensor(share, dtype=torch.float64)[:, None]
     each = torch.stack(means)
     mean = (shares * each).sum(0)
-    var = (shares * (torch.stack(vars) + (each - mean).square())).sum(0).clamp_min_(0)
-    n, mean, var = moments_of_all(x.numel() // x.shape[1], mean, var)
-    return n, mean.to(norm.weight.dtype), var.to(norm.weight.dtype)
+    return mean, (shares * (torch.stack(vars) + (each - mean).square())).sum(0).clamp_min_(0)
 
 
 class NormReluConv(torch.autograd.Function):
