@@ -40,7 +40,8 @@ def norm_of_all(norm: _BatchNorm, x: Tensor) -> Tensor:
         mean = own.sum(dims) / max(1, n)
         var = (own - per_channel(mean, x)).square().sum(dims) / max(1, n)
         n, mean, var = moments_of_all(n, mean, var)
-        mean, var = mean.to(torch.float32), var.to(torch.float32)
+        kind = torch.promote_types(x.dtype, torch.float32)
+        mean, var = mean.to(kind), var.to(kind)
         follow(norm, mean, var, n)
     return Norm.apply(x, norm.weight, norm.bias, mean, (var + norm.eps).rsqrt(), n)
 
@@ -78,8 +79,8 @@ class Norm(torch.autograd.Function):
     def backward(ctx, to_y):
         x, gain, mean, rstd = ctx.saved_tensors
         dims = [d for d in range(x.ndim) if d != 1]
-        normed = (x.float() - per_channel(mean, x)) * per_channel(rstd, x)
-        to_y = to_y.float()
+        normed = (x - per_channel(mean, x)) * per_channel(rstd, x)  # in float32 at least, as mean is
+        to_y = to_y.to(normed.dtype)
         to_gain, to_shift = (to_y * normed).sum(dims), to_y.sum(dims)
         of_all = distributed.total(torch.stack([to_gain, to_shift])) / ctx.n
         factor = rstd if gain is None else rstd * gain

@@ -107,7 +107,8 @@ def projected(copy: Any, x: Tensor, share: Share) -> tuple[Tensor, ...]:
     net, head = copy
     z = net(x)
     if len(share.sizes) > 1:
-        z = torch.cat([share.whole(half) for half in z.float().chunk(2)])
+        z = z.to(torch.promote_types(z.dtype, torch.float32))  # what processes can add up
+        z = torch.cat([share.whole(half) for half in z.chunk(2)])
     return head(z).float().chunk(2)
 
 
