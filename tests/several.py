@@ -51,9 +51,7 @@ ALL = {
     **ENCODERS,
     "Encoder": Encoder(NET, PulledTogether, **SMALL),
     "RelConDistance": DISTANCE,
-    "RelConEncoder, projected": RelConEncoder(
-        4, (1,), (3,), distance=DISTANCE, mates=3, projection=8, **SMALL
-    ),
+    "RelConEncoder, projected": RelConEncoder(4, (1,), (3,), distance=DISTANCE, mates=3, projection=8, **SMALL),
     "FineTunedClassifier": FineTunedClassifier(
         AccelMaskedEncoder((16, 1, 32), **SMALL), tune="scratch", class_weight="balanced", **SMALL
     ),

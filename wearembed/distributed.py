@@ -124,7 +124,9 @@ def meeting_point():
 def leave_word(own: Team, error: BaseException):
     """Tell the others why they will not be answered; the first word counts."""
     with suppress(RuntimeError):  # the first process may be gone, and its store with it
-        own.store.compare_set("stopped", "", f"Process {own.rank} of {own.size} stopped: {type(error).__name__}: {error}")
+        own.store.compare_set(
+            "stopped", "", f"Process {own.rank} of {own.size} stopped: {type(error).__name__}: {error}"
+        )
 
 
 def word_of(own: Team) -> str:

@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from . import distributed, hub
 from .distributed import first_said, is_first_process
 from .memory import kept_memory
-from .nets import whole_batch_norms
+from .nets.synced import whole_batch_norms
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 SAMPLERS = ("mates", "participants", "spread")

@@ -259,6 +259,7 @@ class Trainable(Pretrained):
             "batch_size": int(self.batch_size),
             "lr": float(self.lr),
             "seed": seed,
+            **({"processes": n_processes()} if n_processes() > 1 else {}),
         }
 
     def _check_alike(self, identity: str):
@@ -442,7 +443,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
     max_epochs : int, default=20
         Passes over the anchors (our default).
     batch_size : int, default=64
-        Anchors of a step.
+        Anchors of a step, of all processes together where torchrun started several.
     lr : float, default=5e-4
         Of Adam (our default).
     device : str, default="auto"

@@ -6,7 +6,6 @@ from .frozen import Frozen
 from .inference import for_inference
 from .patch_transformer import PatchTransformer
 from .resnet import ResNet1d
-from .synced import whole_batch_norms
 from .views import Views
 
 __all__ = [
@@ -18,5 +17,4 @@ __all__ = [
     "Views",
     "for_inference",
     "sparsemax",
-    "whole_batch_norms",
 ]
