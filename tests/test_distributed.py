@@ -116,9 +116,9 @@ def test_a_process_without_rows_takes_part(two):
 
 
 def test_numbers_that_processes_write_down_become_their_mean_and_all_stop_together(two):
-    """Of two numbers one rises and one falls; their mean rises, so two epochs after the first nothing was better."""
+    """Of two numbers one rises and one falls; their mean rises, and after two such epochs all stop."""
     (history, embedded, seed), (other, embedded_too, seed_too) = (out["unlike"] for out in two[1])
-    assert [epoch["own"] for epoch in history] == [1.0, 2.0]
+    assert [epoch["own"] for epoch in history] == [1.0, 2.0, 3.0]
     assert history == other
     assert_array_equal(embedded, embedded_too)
     assert seed == seed_too, "a seed that nobody named is drawn by the first"

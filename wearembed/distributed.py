@@ -1,4 +1,4 @@
-"""Several processes that train one net together, as torchrun starts them; where there is one, nothing here does anything.
+"""Several processes that train one net together, as torchrun starts them; with a single one, nothing happens here.
 
 Each process has a share of every batch. Its loss is a mean over its own rows or over all of them, and gradients are
 averaged over the processes; what is gathered brings the gradients of all of them back.
@@ -123,10 +123,9 @@ def meeting_point():
 
 def leave_word(own: Team, error: BaseException):
     """Tell the others why they will not be answered; the first word counts."""
+    word = f"Process {own.rank} of {own.size} stopped: {type(error).__name__}: {error}"
     with suppress(RuntimeError):  # the first process may be gone, and its store with it
-        own.store.compare_set(
-            "stopped", "", f"Process {own.rank} of {own.size} stopped: {type(error).__name__}: {error}"
-        )
+        own.store.compare_set("stopped", "", word)
 
 
 def word_of(own: Team) -> str:
@@ -268,7 +267,7 @@ class Share(NamedTuple):
         return sum(self.sizes[: self.rank])
 
     def own(self, whole: Tensor) -> Tensor:
-        """This process's rows of a whole batch."""
+        """Of a whole batch the rows of this process."""
         return whole if len(self.sizes) == 1 else whole[self.start : self.start + self.sizes[self.rank]]
 
     def whole(self, own: Tensor) -> Tensor:

@@ -52,7 +52,8 @@ def own_moments(x: Tensor, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
         means.append(mean.double())
         vars.append(rstd.double().pow(-2) - norm.eps)
     if not share:  # of several processes one may be left without rows
-        return norm.weight.new_zeros(2, len(norm.weight), dtype=torch.float64).unbind()
+        nothing = torch.zeros_like(norm.weight, dtype=torch.float64)
+        return nothing, nothing
     shares = torch.tensor(share, dtype=torch.float64)[:, None]
     each = torch.stack(means)
     mean = (shares * each).sum(0)
