@@ -6,8 +6,9 @@
 The first learns from simulated motion alone. The second goes on from its weights, with recordings under open licences
 among the simulated ones: `DATA` holds a folder for each of hmp_wrist_adl, spsw_watch, wisdm_phone and
 stress_predict_e4, as `real_sets.py` says. ``--without`` leaves one out, so that it can be tested on. Kill it at any
-moment and run the same line again: it goes on from the last whole epoch. The weights depend on the seed, the versions
-in .ci/constraints.txt and, in the last digits, on the processor.
+moment and run the same line again: it goes on from the last whole epoch. Several processes share each batch where
+torchrun starts them: ``torchrun --standalone --nproc_per_node 2 examples/pretrain_relcon.py ...``. The weights depend
+on the seed, the versions in .ci/constraints.txt and, in the last digits, on the processor and the number of processes.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from skorch.callbacks import LRScheduler
 
 from wearembed import RelConDistance, RelConEncoder, cut
 from wearembed.datasets import make_motion
+from wearembed.training import is_first_process
 
 VIEWS = ("as worn", "shape", "upright", "upright shape")
 UCI = "https://archive.ics.uci.edu/dataset"
@@ -64,7 +66,8 @@ def main():
     names = [name for name in SOURCES if name != args.without] if args.kind == "open" else []
     for name in names:
         X, groups, session = (np.concatenate(pair) for pair in zip((X, groups, session), real(args, name)))
-    print(f"{len(X)} windows of {len(set(groups))} participants", flush=True)
+    if is_first_process():
+        print(f"{len(X)} windows of {len(set(groups))} participants", flush=True)
     encoder = new(args) if args.kind == "synthetic" else RelConEncoder(weights=args.start, **run(args, lr=2e-4))
     encoder.fit(X, groups=groups, session=session)
     encoder.save_pretrained(
@@ -76,7 +79,8 @@ def main():
         description="python " + " ".join(sys.argv),
         windows=X[np.random.default_rng(args.seed).permutation(len(X))[:2000]],
     )
-    print(f"wrote {args.out}")
+    if is_first_process():
+        print(f"wrote {args.out}")
 
 
 def new(args):

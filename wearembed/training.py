@@ -14,13 +14,22 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, GradientNormClipping, LRScheduler, ProgressBar
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    GradientNormClipping,
+    LRScheduler,
+    ProgressBar,
+    TrainEndCheckpoint,
+)
 from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from . import hub
+from . import distributed, hub
+from .distributed import first_said, is_first_process
 from .memory import kept_memory
+from .nets.synced import whole_batch_norms
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 SAMPLERS = ("mates", "participants", "spread")
@@ -256,6 +265,69 @@ class Learner(NeuralNet):
             )
         return y_pred
 
+    # --------------------------------------------------------------------------------- of several processes
+
+    def initialize_callbacks(self):
+        super().initialize_callbacks()
+        if distributed.team is not None and not is_first_process():
+            for _, callback in self.callbacks_:
+                silence(callback)
+        return self
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        distributed.average_gradients(parameter for _, parameter in named_parameters)
+
+    def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
+        """What is written down of a batch is of all of it."""
+        if distributed.team is None or batch is None or loss is None:
+            return
+        kind = "train" if training else "valid"
+        mean, n = distributed.total(torch.tensor([loss.item() / distributed.team.size, len(batch[0]["x"])]).double())
+        self.history.record_batch(f"{kind}_loss", float(mean))
+        self.history.record_batch(f"{kind}_batch_size", int(n))
+
+    def notify(self, method_name, **kwargs):
+        if method_name != "on_epoch_end" or distributed.team is None:
+            return super().notify(method_name, **kwargs)
+        for callback in [self, *(callback for _, callback in self.callbacks_)]:
+            self.end_epoch_of(callback, **kwargs)
+
+    def end_epoch_of(self, callback, **kwargs):
+        """Let a callback end its epoch on all processes; what it wrote, and whether it stops training, is then one."""
+        before, stops = dict(self.history[-1]), None
+        try:
+            callback.on_epoch_end(self, **kwargs)
+        except KeyboardInterrupt as stop:
+            stops = stop
+        written = {k: v for k, v in self.history[-1].items() if k != "batches" and (k, v) not in before.items()}
+        said = distributed.all_said((written, stops is not None))
+        for key in said[0][0]:
+            self.history.record(key, agreed([theirs.get(key) for theirs, _ in said]))
+        if any(stop for _, stop in said):
+            raise stops or KeyboardInterrupt
+
+
+def agreed(values: list):
+    """The mean of numbers of all processes; of anything else what the first says."""
+    if all(isinstance(value, (float, np.floating)) for value in values):
+        return float(np.mean(values))
+    return values[0]
+
+
+def silence(callback):
+    """Let a callback of another than the first process write no files and say nothing."""
+    if isinstance(callback, Checkpoint):
+        callback.load_best = False  # all are given what the first has loaded
+        callback.save_model = nothing
+    if isinstance(callback, TrainEndCheckpoint):
+        callback.on_train_end = nothing
+    if callable(getattr(callback, "sink", None)):
+        callback.sink = nothing
+
+
+def nothing(*args, **kwargs):
+    """Do it."""
+
 
 class Stopped(Exception):
     """A person's Ctrl-C in the middle of an epoch, unlike an early stop at its end."""
@@ -268,7 +340,18 @@ class Epochs(torch.utils.data.Sampler):
         self.anchors, self.batch_size, self.seed, self.epoch = anchors, batch_size, seed, epoch
 
     def __iter__(self):
-        return self.anchors.batches(self.batch_size, (self.seed, self.epoch()))
+        """Of several processes each takes its share of the same batches."""
+        for rows in self.anchors.batches(self.batch_size, (self.seed, self.epoch())):
+            yield own_rows(rows)
+
+
+def own_rows(rows: tuple[np.ndarray, np.ndarray | None]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Of the rows of anchors and of their mates those of this process."""
+    anchors, mates = rows
+    if distributed.team is None:
+        return rows
+    own = np.array_split(np.arange(len(anchors)), distributed.team.size)[distributed.team.rank]
+    return anchors[own], None if mates is None else mates[own]
 
 
 class Resume(Callback):
@@ -278,7 +361,7 @@ class Resume(Callback):
         self.file, self.identity = file, identity
 
     def on_train_begin(self, net, **kwargs):
-        state = read_state(self.file, self.identity)
+        state = first_said(lambda: read_state(self.file, self.identity))
         if state is None:
             return
         net.module_.load_state_dict(state["module"])
@@ -292,6 +375,8 @@ class Resume(Callback):
         net.max_epochs = max(0, net.max_epochs - len(net.history))
 
     def on_epoch_end(self, net, **kwargs):
+        if not is_first_process():
+            return
         state = {
             "identity": self.identity,
             "module": net.module_.state_dict(),
@@ -395,7 +480,7 @@ def train(
     own = [c for c in recipe.callbacks(n_steps) if not (scheduled and isinstance(c, LRScheduler))]
     callbacks = [*callbacks, *own]
     if verbose:
-        callbacks.append(ProgressBar())
+        callbacks.append(ProgressBar() if is_first_process() else Callback())  # as many for each process
     if checkpoint is not None:
         callbacks.append(Resume(checkpoint, identity))
     learner = Learner(
@@ -412,11 +497,13 @@ def train(
         callbacks=callbacks,
         train_split=predefined_split(valid) if valid is not None else None,
         seed=seed,
-        verbose=verbose,
+        verbose=verbose if is_first_process() else 0,
     )
     try:
-        with kept_memory(device):
+        with kept_memory(device), whole_batch_norms(objective):
+            distributed.make_alike(objective)
             learner.fit(anchors)
+            distributed.make_alike(objective)  # whatever a callback of one process has brought back
     except Stopped as stop:
         raise KeyboardInterrupt from stop
     return [{k: plain(v) for k, v in epoch.items() if k != "batches"} for epoch in learner.history]
@@ -439,9 +526,11 @@ def seeded(seed: int):
 
 
 def find_device(device: str) -> str:
-    """``"auto"`` is the first GPU where there is one, else the CPU."""
+    """``"auto"`` is the first GPU where there is one, else the CPU; each process of torchrun has a GPU of its own."""
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and distributed.n_processes() > 1:
+        device = f"cuda:{distributed.own_gpu()}"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:

@@ -5,6 +5,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sklearn.utils import check_random_state
 from torch import nn
 
 from .. import __version__, hub
+from ..distributed import all_said, first_said, is_first_process, n_processes, together
 from ..nets import ResNet1d, for_inference
 from ..stores import LazyWindows
 from ..training import PRECISIONS, Anchors, Recipe, find_device, is_half, run_seed, seeded, train
@@ -100,6 +102,10 @@ class Trainable(Pretrained):
     def _fit(self, X, groups, session, **columns):
         """`columns` are arrays with a row for each window that batches bring along, see `_columns`."""
         self._check_parameters()
+        with together(find_device(self.device), wanted=bool(self.max_epochs)):
+            return self._fit_windows(X, groups, session, **columns)
+
+    def _fit_windows(self, X, groups, session, **columns):
         X = read_windows(self, X, reset=True)
         if isinstance(X, LazyWindows) and groups is None and session is None:
             groups, session = told_by(X, "participant"), told_by(X, "session")
@@ -145,8 +151,10 @@ class Trainable(Pretrained):
     def _train(self, X, groups, session, columns):
         self.__dict__.pop("untrained_", None)
         folder = None if self.checkpoint_dir is None else Path(self.checkpoint_dir).expanduser()
-        identity = "" if folder is None else self._identity(X, groups, session, columns)
-        seed = run_seed(folder, identity, lambda: int(check_random_state(self.random_state).randint(2**31 - 1)))
+        identity = self._identity(X, groups, session, columns) if folder is not None or n_processes() > 1 else ""
+        self._check_alike(identity)
+        draw = partial(check_random_state(self.random_state).randint, 2**31 - 1)
+        seed = first_said(lambda: run_seed(folder, identity, lambda: int(draw())))
         self.history_ = []
         try:
             with seeded(seed):
@@ -230,11 +238,11 @@ class Trainable(Pretrained):
                 f"{len(anchors.X)} windows (n_samples = {len(anchors.X)}), each with a group of its own. groups names "
                 f"the participant, the same for all windows of a person; leave it out where it is unknown."
             )
-        if anchors.n_left_out:
+        if anchors.n_left_out and is_first_process():
             warnings.warn(
                 f"{name}: {anchors.n_left_out} of {len(anchors.X)} windows are the only ones of their participant. "
                 f"They have no mates, so they are left out of training.",
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def _training(self, X, groups, seed) -> dict:
@@ -251,7 +259,17 @@ class Trainable(Pretrained):
             "batch_size": int(self.batch_size),
             "lr": float(self.lr),
             "seed": seed,
+            **({"processes": n_processes()} if n_processes() > 1 else {}),
         }
+
+    def _check_alike(self, identity: str):
+        """An error where processes that train together were given different things to do."""
+        if len(set(all_said(identity))) > 1:
+            raise ValueError(
+                f"{type(self).__name__} trains in {n_processes()} processes, which were given different windows, "
+                f"groups or parameters. Each has to be given all of them, the same: where they are drawn, from a fixed "
+                f"random_state."
+            )
 
     def _identity(self, X, groups, session, columns) -> str:
         """Tells one run of training from another: its data and the parameters that change its result."""
@@ -425,7 +443,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
     max_epochs : int, default=20
         Passes over the anchors (our default).
     batch_size : int, default=64
-        Anchors of a step.
+        Anchors of a step, of all processes together where torchrun started several.
     lr : float, default=5e-4
         Of Adam (our default).
     device : str, default="auto"

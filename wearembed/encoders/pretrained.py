@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch.nn.modules.module import register_module_module_registration_hook
 
 from .. import __version__, hub
+from ..distributed import first_alone
 from ..training import find_device
 from .contract import Contract, is_acceleration
 
@@ -146,7 +147,8 @@ class Pretrained(BaseEstimator):
         """
         told = {"data": data, "license": license, "synthetic": synthetic, "description": description}
         told |= {"attribution": attribution, "results": results, "spent": spent}
-        hub.save(folder, hub.contents(*self._parts(told, windows, dtype)))
+        where = Path(folder).expanduser().resolve()
+        first_alone(f"save {where}", lambda: str(hub.save(where, hub.contents(*self._parts(told, windows, dtype)))))
         return self
 
     def push_to_hub(
@@ -216,7 +218,7 @@ class Pretrained(BaseEstimator):
         config["training"] = hub.published(config["training"])
         files = hub.contents(config, tensors, reference, name=repo_id)
         upload = hub.Upload(repo_id, files, revision, private, commit_message, create_pr)
-        return upload if dry_run else upload.send(token)
+        return upload if dry_run else first_alone(f"push {repo_id}", lambda: upload.send(token))
 
     def _parts(self, told: dict, windows, dtype: str) -> tuple[dict, dict, dict]:
         """Configuration, tensors and reference of a checkpoint of this estimator."""

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import distributed
 from .views import VIEWS, n_seen
 
 Attention = Literal["sparsemax", "softmax"]
@@ -174,7 +175,7 @@ class CrossAttention(nn.Module):
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # a threshold wants all its digits
         attention = self.attention if self.training else self.inference_attention
         weights = sparsemax(scores, self.compiled) if attention == "sparsemax" else scores.softmax(-1)
-        weights = F.dropout(weights, self.dropout, self.training)
+        weights = distributed.dropout(weights, self.dropout, self.training)
         z = to.values @ weights.transpose(1, 2) + self.out.bias[:, None]  # (P, C, T)
         z = (z - self.shift[:, None]) / (self.scale[:, None] + 1e-10)
         return z * to.sd[..., None] + to.mean[..., None]

@@ -4,6 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import distributed
+from .synced import follow, moments_of_all
+
 AT_ONCE = 2**21  # numbers of a layer that are worked on together
 
 
@@ -13,12 +16,13 @@ def norm_relu_conv(x: Tensor, norm: nn.BatchNorm1d, conv: nn.Conv1d) -> Tensor:
     What torch does layer by layer, and what is different is only its cost: samples lie next to their channels
     (``channels_last``), which is what the fast convolutions of a CPU want; the batch goes through in parts that stay in
     cache; and `x` alone is kept for the way back, where norm and ReLU are computed again. An even kernel sees one more
-    zero on the right than on the left. Statistics are those of the whole batch, and `norm` follows them.
+    zero on the right than on the left. Statistics are those of the whole batch, of all processes where several train
+    together, and `norm` follows them.
     """
     with torch.no_grad():
-        mean, var = statistics(x, norm)
-        follow(norm, mean, var, x.numel() // x.shape[1])
-    return NormReluConv.apply(x, norm.weight, norm.bias, conv.weight, conv.bias, mean, (var + norm.eps).rsqrt())
+        n, mean, var = statistics(x, norm)
+        follow(norm, mean, var, n)
+    return NormReluConv.apply(x, norm.weight, norm.bias, conv.weight, conv.bias, mean, (var + norm.eps).rsqrt(), n)
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -28,12 +32,18 @@ def channels_last(x: Tensor) -> Tensor:
 
 def parts(x: Tensor) -> list[slice]:
     """The rows of a batch, some at a time."""
-    size = max(1, AT_ONCE // x[0].numel())
+    size = max(1, AT_ONCE // x.shape[1:].numel())
     return [slice(start, start + size) for start in range(0, len(x), size)]
 
 
-def statistics(x: Tensor, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each channel over the batch, joined from those of its parts."""
+def statistics(x: Tensor, norm: nn.BatchNorm1d) -> tuple[int, Tensor, Tensor]:
+    """Count, mean and variance of each channel over the batch; of the rows of all processes."""
+    n, mean, var = moments_of_all(x.numel() // x.shape[1], *own_moments(x, norm))
+    return n, mean.to(norm.weight.dtype), var.to(norm.weight.dtype)
+
+
+def own_moments(x: Tensor, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel, joined from those of the batch's parts, in float64."""
     share, means, vars = [], [], []
     for part in parts(x):
         some = x[part]
@@ -41,29 +51,22 @@ def statistics(x: Tensor, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
         share.append(len(some) / len(x))
         means.append(mean.double())
         vars.append(rstd.double().pow(-2) - norm.eps)
+    if not share:  # of several processes one may be left without rows
+        nothing = torch.zeros_like(norm.weight, dtype=torch.float64)
+        return nothing, nothing
     shares = torch.tensor(share, dtype=torch.float64)[:, None]
     each = torch.stack(means)
     mean = (shares * each).sum(0)
-    var = (shares * (torch.stack(vars) + (each - mean).square())).sum(0).clamp_min_(0)
-    return mean.to(norm.weight.dtype), var.to(norm.weight.dtype)
-
-
-def follow(norm: nn.BatchNorm1d, mean: Tensor, var: Tensor, n: int):
-    """What batch norm remembers for evaluation: the mean, and the variance without bias."""
-    if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
-        return
-    norm.num_batches_tracked += 1
-    share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(mean, share)
-    norm.running_var.lerp_(var * (n / max(1, n - 1)), share)
+    return mean, (shares * (torch.stack(vars) + (each - mean).square())).sum(0).clamp_min_(0)
 
 
 class NormReluConv(torch.autograd.Function):
-    """Of the batch's `mean` and `rstd`, the reciprocal of its deviation; see `norm_relu_conv`."""
+    """Of the batch's `mean` and `rstd`, the reciprocal of its deviation, of `n` numbers; see `norm_relu_conv`."""
 
     @staticmethod
-    def forward(ctx, x, gain, shift, weight, bias, mean, rstd):
+    def forward(ctx, x, gain, shift, weight, bias, mean, rstd, n):
         ctx.save_for_backward(x, gain, shift, weight, mean, rstd)
+        ctx.n = n
         kernel, bias, var = flat(weight, x), bias.to(x.dtype), rstd.pow(-2)
         y = torch.empty(len(x), len(weight), 1, x.shape[3], dtype=x.dtype, memory_format=torch.channels_last)
         for part in parts(x):
@@ -97,14 +100,14 @@ class NormReluConv(torch.autograd.Function):
             to_gain += to_g
             to_shift += to_s
         # d x = gain * rstd * (d norm - its mean - normed x * mean of (d norm * normed x)): affine in d norm and in x
-        n = x.numel() // x.shape[1]
+        n, all_gain, all_shift = ctx.n, distributed.total(to_gain), distributed.total(to_shift)
         nothing, one = torch.zeros_like(mean), torch.ones_like(mean)
         factor = gain * rstd
         for part in parts(x):
-            direct = F.batch_norm(to_x[part], nothing, one, factor, -factor * to_shift / n, eps=0.0)
-            through = F.batch_norm(x[part], mean, var, -factor * to_gain / n, nothing, eps=0.0)
+            direct = F.batch_norm(to_x[part], nothing, one, factor, -factor * all_shift / n, eps=0.0)
+            through = F.batch_norm(x[part], mean, var, -factor * all_gain / n, nothing, eps=0.0)
             to_x[part] = direct.add_(through)
-        return to_x, to_gain, to_shift, to_weight, to_bias, None, None
+        return to_x, to_gain, to_shift, to_weight, to_bias, None, None, None
 
 
 def flat(weight: Tensor, x: Tensor) -> Tensor:

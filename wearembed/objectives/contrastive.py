@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..distributed import Share
+
 NEGATIVES = ("both", "cross")
 
 
@@ -77,27 +79,37 @@ class ParticipantContrast(nn.Module):
             self.follower = copy.deepcopy(nn.Sequential(self.net, self.head)).requires_grad_(False)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        x = batch["x"]
+        x, share = batch["x"], Share.of(batch["x"])
         other = batch["mates"][:, 0] if self.n_mates else x
         with torch.autocast(x.device.type, enabled=False):
-            x = torch.cat([self.augment(x), self.augment(other)])
+            x = torch.cat([share.changed(self.augment, x), share.changed(self.augment, other)])
         leader = nn.Sequential(self.net, self.head)
-        one, two = leader(x).float().chunk(2)
-        to_one, to_two = (one, two) if self.follower is None else self.followed(leader, x)
-        groups = batch["group"] if self.n_mates else None
+        one, two = projected(leader, x, share)
+        to_one, to_two = (one, two) if self.follower is None else self.followed(leader, x, share)
+        groups = share.whole(batch["group"]) if self.n_mates else None
         with torch.autocast(x.device.type, enabled=False):
             return (self.contrast(one, to_two, groups) + self.contrast(two, to_one, groups)) / 2
 
     @torch.no_grad()
-    def followed(self, leader: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    def followed(self, leader: nn.Module, x: Tensor, share: Share) -> tuple[Tensor, ...]:
         """What the follower makes of the windows, after a step behind the leader."""
         if self.training:
             follow(self.follower.parameters(), leader.parameters(), self.momentum)
-        return self.follower(x).float().chunk(2)
+        return projected(self.follower, x, share)
 
     def contrast(self, a: Tensor, b: Tensor, groups: Tensor | None) -> Tensor:
         loss = info_nce(a, b, groups, self.temperature, self.negatives)
         return loss + self.koleo * (koleo(a) + koleo(b)) / 2 if self.koleo else loss
+
+
+def projected(copy: Any, x: Tensor, share: Share) -> tuple[Tensor, ...]:
+    """What net and head make of both windows: on all processes of all rows, so that dropout is drawn as by one."""
+    net, head = copy
+    z = net(x)
+    if len(share.sizes) > 1:
+        z = z.to(torch.promote_types(z.dtype, torch.float32))  # what processes can add up
+        z = torch.cat([share.whole(half) for half in z.chunk(2)])
+    return head(z).float().chunk(2)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..distributed import Share
 from ..nets import Frozen
 
 
@@ -66,17 +67,17 @@ class CrossModalDistillation(nn.Module):
         self.temperature, self.weight, self.joint = temperature, weight, joint
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        x, paired = batch["x"], batch["paired"]
+        x, paired, share = batch["x"], batch["paired"], Share.of(batch["x"])
         with torch.autocast(x.device.type, enabled=False):
-            x = x if self.augment is None else self.augment(x)
-            paired = paired if self.teacher_augment is None else self.teacher_augment(paired)
+            x = share.changed(self.augment, x)
+            paired = share.changed(self.teacher_augment, paired)
         with torch.set_grad_enabled(self.joint and torch.is_grad_enabled()):
             taught = self.teacher(paired).float()
             if self.center is not None:
                 taught = (taught - self.center) / self.scale
         learnt = self.net(x).float()
         with torch.autocast(x.device.type, enabled=False):
-            return cross_modal(taught, learnt, self.temperature, self.weight)
+            return cross_modal(share.whole(taught), share.whole(learnt), self.temperature, self.weight)
 
 
 def cross_modal(teacher: Tensor, student: Tensor, temperature: float = 0.04, weight: float = 0.5) -> Tensor:

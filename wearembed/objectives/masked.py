@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..distributed import Share
 from ..nets import PatchTransformer
 from ..nets.patch_transformer import Layers, positions
 
@@ -54,11 +55,13 @@ class MaskedReconstruction(nn.Module):
         self.leave = nn.Linear(width, net.embed.in_features)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        share = Share.of(batch["x"])
         patches = self.net.patches(batch["x"])  # (B, N, P)
-        kept, hidden = self.drawn(len(patches), patches.shape[1], patches.device)
+        drawn = self.drawn(sum(share.sizes), patches.shape[1], patches.device)
+        kept, hidden = (share.own(places) for places in drawn)
         rebuilt = self.rebuild(self.net.encode(patches, kept), kept, patches.shape[1])
         wanted, got = (p.gather(1, hidden[:, :, None].expand(-1, -1, p.shape[2])) for p in (patches, rebuilt))
-        return F.mse_loss(got.float(), wanted.float())
+        return share.weighed(F.mse_loss(got.float(), wanted.float()))
 
     def drawn(self, n_windows: int, n_patches: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Places of the patches that each window keeps, and of those that it loses; one of each at least."""

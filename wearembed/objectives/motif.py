@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ..distributed import Share
+
 
 class MotifReconstruction(nn.Module):
     """Squared error of rebuilding each window from an augmented copy of the same window.
@@ -33,7 +35,7 @@ class MotifReconstruction(nn.Module):
         self.augment = augment
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        x = batch["x"]
+        x, share = batch["x"], Share.of(batch["x"])
         with torch.autocast(x.device.type, enabled=False):
-            changed = self.augment(x)
-        return self.net(x, changed).mean()
+            changed = share.changed(self.augment, x)
+        return share.weighed(self.net(x, changed).mean())

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..distributed import Share
 from ..nets import Frozen
 
 
@@ -54,20 +55,20 @@ class RelativeContrast(nn.Module):
         self.temperature = temperature
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        x, mates = batch["x"], batch.get("mates")
+        x, mates, share = batch["x"], batch.get("mates"), Share.of(batch["x"])
         if mates is None:
             mates = x.new_empty(len(x), 0, *x.shape[1:])
         z = self.head(self.net(torch.cat([x, mates.flatten(0, 1)]))).float()  # (B + B K, D)
         with torch.autocast(x.device.type, enabled=False):
-            far = self.far(x, mates)  # (B, B - 1 + K)
-            near = similarities(z[: len(x)], z[len(x) :].unflatten(0, mates.shape[:2]))
-        return relative_contrast(near, far, self.temperature)
+            far = self.far(x, mates, share)  # (B, B - 1 + K)
+            near = similarities(z[: len(x)], z[len(x) :].unflatten(0, mates.shape[:2]), share)
+        return share.weighed(relative_contrast(near, far, self.temperature))
 
     @torch.no_grad()
-    def far(self, x: Tensor, mates: Tensor) -> Tensor:
+    def far(self, x: Tensor, mates: Tensor, share: Share) -> Tensor:
         """Distance of each anchor's candidates: the other anchors, then its mates."""
         distance = self.distance.module
-        among = without_diagonal(distance.distances(x, x))  # (B, B - 1)
+        among = without_own(distance.distances(x, share.whole(x)), share.start)  # (B, B - 1)
         return torch.cat([among, distance.distances_to_own(x, mates)], 1)
 
 
@@ -77,17 +78,20 @@ def head(net: Any, projection: int) -> nn.Module:
     return nn.Sequential(nn.Linear(net.dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, projection))
 
 
-def similarities(z: Tensor, mates: Tensor) -> Tensor:
-    """Cosine of each anchor ``(B, D)`` with the other anchors, then with its mates ``(B, K, D)``: (B, B - 1 + K)."""
+def similarities(z: Tensor, mates: Tensor, share: Share) -> Tensor:
+    """Cosine of each anchor ``(B, D)`` with the other anchors, then with its mates ``(B, K, D)``: (B, B - 1 + K).
+
+    Anchors are those of this process, the others those of all.
+    """
     z, mates = F.normalize(z, dim=-1), F.normalize(mates, dim=-1)
-    return torch.cat([without_diagonal(z @ z.T), torch.einsum("bd,bkd->bk", z, mates)], 1)
+    return torch.cat([without_own(z @ share.whole(z).T, share.start), torch.einsum("bd,bkd->bk", z, mates)], 1)
 
 
-def without_diagonal(square: Tensor) -> Tensor:
-    """``(B, B)`` to ``(B, B - 1)``: each row without the anchor itself."""
-    n = len(square)
-    others = torch.arange(n - 1, device=square.device).repeat(n, 1)  # (B, B - 1)
-    return square.gather(1, others + (others >= torch.arange(n, device=square.device)[:, None]))
+def without_own(table: Tensor, first: int = 0) -> Tensor:
+    """``(B, N)`` to ``(B, N - 1)``: each row without the anchor itself, which the columns have from `first` on."""
+    n_rows, n = table.shape
+    others = torch.arange(n - 1, device=table.device).repeat(n_rows, 1)  # (B, N - 1)
+    return table.gather(1, others + (others >= torch.arange(first, first + n_rows, device=table.device)[:, None]))
 
 
 def relative_contrast(similarities: Tensor, distances: Tensor, temperature: float = 0.1) -> Tensor:

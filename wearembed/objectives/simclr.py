@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..distributed import Share
 from .contrastive import info_nce
 
 
@@ -55,10 +56,11 @@ class SimCLR(nn.Module):
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, projection))
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        x = batch["x"]
+        x, share = batch["x"], Share.of(batch["x"])
         with torch.autocast(x.device.type, enabled=False):
-            views = torch.cat([self.augment(x), self.augment(x)])
+            whole = share.whole(x)
+            views = torch.cat([share.own(self.augment(whole)), share.own(self.augment(whole))])
         z = self.head(self.net(views)).float()  # (2 B, projection)
         with torch.autocast(x.device.type, enabled=False):
-            one, two = z.chunk(2)
+            one, two = (share.whole(half) for half in z.chunk(2))
             return info_nce(one, two, temperature=self.temperature)

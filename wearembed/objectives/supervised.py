@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..distributed import Share
+
 
 class Supervised(nn.Module):
     """Cross-entropy of classes, or squared error of numbers.
@@ -33,13 +35,13 @@ class Supervised(nn.Module):
         self.augment = augment
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        x = batch["x"]
+        x, share = batch["x"], Share.of(batch["x"])
         if self.augment is not None and self.training:
             with torch.autocast(x.device.type, enabled=False):
-                x = self.augment(x)
+                x = share.changed(self.augment, x)
         said = self.net(x).float()
         if self.classes:
             wrong = F.cross_entropy(said, batch["y"], reduction="none")
         else:
             wrong = (said - batch["y"].float()).square().mean(1)
-        return (wrong * batch["weight"]).mean() if "weight" in batch else wrong.mean()
+        return share.weighed((wrong * batch["weight"]).mean() if "weight" in batch else wrong.mean())
