@@ -23,6 +23,7 @@ from ..training import PRECISIONS, Anchors, Recipe, find_device, is_half, run_se
 from .contract import Contract, check_number, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
 from .runtimes import fingerprint, through_openvino, to_onnx
+from .tensors import brought_home, dispatched, tensor_change, tensor_windows
 from .untrained import hand_on, make_untrained, meet, stays_untrained, untrained_shape
 
 # Windows that go through a net together: always as many, the last batch filled up. Sums then have one order, and an
@@ -332,28 +333,45 @@ class Trainable(Pretrained):
 
     def _through_net(self, windows: np.ndarray, n_out: int) -> np.ndarray:
         """The `n_out` numbers that the net makes of each window, whatever its company."""
-        device = find_device(self.device)
-        half = is_half(device, self.precision)
-        runtime = "openvino" if self.compile == "openvino" and device == "cpu" else torch.device(device).type
-        shape = (at_once(runtime, windows.shape[-1]), *windows.shape[1:])
         Z = np.empty((len(windows), n_out), np.float32)
         with torch.inference_mode():
-            run = self._made_ready(runtime, device, half, shape)
-            for rows, x in full_batches(windows, shape[0]):
-                Z[rows] = run(x)[: rows.stop - rows.start]
+            n, run = self._made_ready()
+            for rows, x in full_batches(windows, n):
+                Z[rows] = run(x)[: rows.stop - rows.start].cpu().numpy()
         return Z
 
-    def _made_ready(self, runtime: str, device: str, half: bool, shape) -> Callable[[torch.Tensor], np.ndarray]:
+    def _tensor_through_net(self, X: torch.Tensor, n_out: int) -> torch.Tensor:
+        """The same of a tensor that is as `sfreq` and `units` say: it is converted, and stays, on its device."""
+        name = type(self).__name__
+        X = tensor_windows(name, X)
+        change = tensor_change(self.contract_, name, X, self.sfreq, self.units)
+        Z = torch.empty((len(X), n_out), dtype=torch.float32, device=X.device)
+        with torch.no_grad():  # what is made in inference mode could take no part in anybody's training
+            n, run = self._made_ready()
+            for rows, x in full_batches(X, n):
+                Z[rows] = run(change(x))[: rows.stop - rows.start].to(X.device)
+        return Z
+
+    def _made_ready(self) -> tuple[int, Callable[[torch.Tensor], torch.Tensor]]:
+        """How many windows go at once, and the net as a function of as many."""
+        device, contract = find_device(self.device), self.contract_
+        half = is_half(device, self.precision)
+        runtime = "openvino" if self.compile == "openvino" and device == "cpu" else torch.device(device).type
+        n = at_once(runtime, contract.n_times)
+        return n, self._runner(runtime, device, half, (n, contract.n_channels, contract.n_times))
+
+    def _runner(self, runtime: str, device: str, half: bool, shape) -> Callable[[torch.Tensor], torch.Tensor]:
         """The net as a function of a batch of that shape. On a CPU it is made anew each time, and cannot be stale."""
         net = self.net_.to(device)
         if runtime == "openvino":
-            return through_openvino(net, shape, half)
+            compiled = through_openvino(net, shape, half)
+            return lambda x: torch.from_numpy(compiled(x.cpu()))
         if runtime == "cpu":
             net = for_inference(net, torch.bfloat16 if half else torch.float32)
 
         def run(x):
             with torch.autocast(runtime, torch.bfloat16, enabled=half):
-                return net(x.to(device)).float().cpu().numpy()
+                return net(x.to(device)).float()
 
         return run
 
@@ -399,11 +417,13 @@ def at_once(runtime: str, n_times: int) -> int:
     return most if runtime == "cuda" else max(4, min(most, most * 512 // n_times))
 
 
-def full_batches(windows: np.ndarray, n: int) -> Iterator[tuple[slice, torch.Tensor]]:
+def full_batches(windows: Any, n: int) -> Iterator[tuple[slice, torch.Tensor]]:
     """Rows of windows, and `n` windows that begin with them, in memory that the next batch takes over."""
-    x = torch.zeros(n, *windows.shape[1:])
+    there = windows.device if isinstance(windows, torch.Tensor) else "cpu"
+    x = torch.zeros(n, *windows.shape[1:], device=there)
     for start in range(0, len(windows), n):
-        some = torch.tensor(windows[start : start + n])
+        some = windows[start : start + n]
+        some = some if isinstance(some, torch.Tensor) else torch.tensor(some)
         x[: len(some)] = some
         yield slice(start, start + len(some)), x
 
@@ -527,10 +547,13 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         Returns
         -------
         array of shape (n_windows, dim), float32
-            A window's row is the same to the bit whatever other windows are in `X`.
+            A window's row is the same to the bit whatever other windows are in `X`. Of a tensor, where scikit-learn
+            has ``array_api_dispatch=True``, a tensor on the same device.
         """
         self._ready()
-        return self._replay(self._convert(read_windows(self, X, reset=False)))
+        if isinstance(X, torch.Tensor) and dispatched(X):
+            return self._tensor_through_net(X, self._n_features_out)
+        return brought_home(self._replay(self._convert(read_windows(self, X, reset=False))), X)
 
     def _replay(self, windows: np.ndarray) -> np.ndarray:
         return self._through_net(windows, self._n_features_out)

@@ -19,6 +19,7 @@ from .contract import (
     refuse_other_kind,
     refuse_swapped,
 )
+from .tensors import brought_home
 
 AT_ONCE = 2**22  # numbers of the windows that are worked on together, so that memory stays bounded
 SENSORS = {  # rate and units where none are said, the rate that a heart needs, and what is measured
@@ -74,7 +75,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         array of shape (n_windows, n_features), float32
             A window's row is the same to the bit whatever other windows are in `X`.
         """
-        contract = self._known_contract()
+        contract, given = self._known_contract(), X
         if contract is None:
             self._check_parameters()
         X = read_windows(self, X, reset=False)
@@ -84,7 +85,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         for block in self._blocks(X):
             block = self._convert(block, contract)
             parts += [self._features(block[start : start + n], contract) for start in range(0, len(block), n)]
-        return np.concatenate(parts).astype(np.float32)
+        return brought_home(np.concatenate(parts).astype(np.float32), given)
 
     def _blocks(self, X):
         """An array as it is; the windows of a store some at a time."""

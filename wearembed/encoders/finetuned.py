@@ -92,11 +92,11 @@ class FineTuned(Trainable):
     def _replay(self, windows):
         return self._through_net(windows, self._n_outputs)
 
-    def _made_ready(self, runtime, device, half, shape):
+    def _runner(self, runtime, device, half, shape):
         if runtime != "openvino":
-            return super()._made_ready(runtime, device, half, shape)
+            return super()._runner(runtime, device, half, shape)
         run = through_openvino(self.net_.net, shape, half)  # 2026.4 errs in numbers a channel after a mean over time
-        return lambda x: self.net_.head(torch.from_numpy(run(x))).numpy()
+        return lambda x: self.net_.head(torch.from_numpy(run(x)))
 
     # --------------------------------------------------------------------------------- training
 
