@@ -22,7 +22,7 @@ FLOORS = {
     4: {"__init__", "__main__"},
     3: {"encoders", "datasets", "plots"},
     2: {"objectives", "training", "embedding", "evaluation", "recordings"},
-    1: {"nets", "augment", "hub", "memory", "stores", "distributed", "metrics", "signals"},
+    1: {"nets", "augment", "hub", "memory", "progress", "stores", "distributed", "metrics", "signals"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 

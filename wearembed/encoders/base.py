@@ -18,21 +18,24 @@ from torch import nn
 
 from .. import __version__, hub
 from ..nets import ResNet1d, for_inference
+from ..progress import counted
 from ..stores import LazyWindows
 from ..training import PRECISIONS, Anchors, Recipe, find_device, is_half, run_seed, seeded, train
 from .contract import Contract, check_number, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
 from .runtimes import fingerprint, through_openvino, to_onnx
+from .tasks import CallbackSupportMixin, Tasks, with_callbacks
 from .tensors import brought_home, dispatched, tensor_change, tensor_windows
 from .untrained import hand_on, make_untrained, meet, stays_untrained, untrained_shape
 
 # Windows that go through a net together: always as many, the last batch filled up. Sums then have one order, and an
 # embedding is the same to the bit whatever its row and its company.
 AT_ONCE = {"cpu": 64, "openvino": 16, "cuda": 1024}
+MANY = 20  # batches whose way through a net is worth a word, where one is asked for
 COMPILERS = (False, True, "openvino")
 
 
-class Trainable(Pretrained):
+class Trainable(CallbackSupportMixin, Pretrained):
     """A net that is trained through skorch; a subclass says what it is made of by `_make_net` and `_make_objective`."""
 
     _moves = False  # whether the input is acceleration, whatever else it says
@@ -98,9 +101,19 @@ class Trainable(Pretrained):
         """
         return self._fit(X, groups, session)
 
+    @with_callbacks
     def _fit(self, X, groups, session, **columns):
         """`columns` are arrays with a row for each window that batches bring along, see `_columns`."""
         self._check_parameters()
+        self._tasks = Tasks(self, X, columns.get("y"), self._n_parts(), self.max_epochs)
+        try:
+            self._fit_windows(X, groups, session, **columns)
+            self._tasks.done()
+        finally:
+            del self._tasks
+        return self
+
+    def _fit_windows(self, X, groups, session, **columns):
         X = read_windows(self, X, reset=True)
         if isinstance(X, LazyWindows) and groups is None and session is None:
             groups, session = told_by(X, "participant"), told_by(X, "session")
@@ -110,10 +123,10 @@ class Trainable(Pretrained):
             self._load()
             X = self._convert(X)
             if not self.max_epochs:
-                return self
+                return
         elif self._stays():
             self._convert(X)
-            return self
+            return
         else:
             X = self._new_contract(X)
         if len(X) < 2:
@@ -121,7 +134,10 @@ class Trainable(Pretrained):
         refuse_constant(type(self).__name__, X)
         self.n_channels_in_, self.n_times_in_ = X.shape[1:]
         self._train(X, groups, session, self._columns(X, groups, session, **columns))
-        return self
+
+    def _n_parts(self) -> int:
+        """Estimators that ``fit`` fits before the first epoch."""
+        return 0
 
     def _stays(self) -> bool:
         """Whether it is complete though it has no weights to load, so that ``fit`` leaves it as it is."""
@@ -191,6 +207,8 @@ class Trainable(Pretrained):
             identity=f"{identity} {fingerprint(objective)}",
             seed=seed,
             verbose=self.verbose,
+            name=type(self).__name__,
+            told=(self._tasks.begin_epoch, self._tasks.end_epoch),
             recipe=self._recipe,
         )
 
@@ -204,7 +222,8 @@ class Trainable(Pretrained):
             part.set_params(random_state=random_state)
         if part.checkpoint_dir is None and self.checkpoint_dir is not None:
             part.set_params(checkpoint_dir=Path(self.checkpoint_dir) / name)
-        return part.fit(X, groups=groups, session=session)
+        with self._tasks.part(part, name):
+            return part.fit(X, groups=groups, session=session)
 
     def _held_out(self, X, groups, seed: int) -> np.ndarray:
         """Windows whose loss is only watched: those of some participants (some windows, where there is one)."""
@@ -336,7 +355,9 @@ class Trainable(Pretrained):
         Z = np.empty((len(windows), n_out), np.float32)
         with torch.inference_mode():
             n, run = self._made_ready()
-            for rows, x in full_batches(windows, n):
+            batches = full_batches(windows, n)
+            many = self.verbose and len(windows) > MANY * n
+            for rows, x in counted(batches, f"{type(self).__name__}.transform", len(windows), many):
                 Z[rows] = run(x)[: rows.stop - rows.start].cpu().numpy()
         return Z
 
@@ -395,6 +416,11 @@ def told_by(windows: LazyWindows, name: str) -> np.ndarray | None:
     words = codes.astype(object)
     words[codes < 0] = None
     return words
+
+
+def is_to_be_fitted(part) -> bool:
+    """Whether a part that an encoder learns from has yet to learn: one that nobody gave, or one without weights."""
+    return part is None or (isinstance(part, Pretrained) and not part.__sklearn_is_fitted__())
 
 
 def chosen(column, rows: np.ndarray):
@@ -465,7 +491,8 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         Share of the participants whose loss is only watched (``valid_loss``).
     random_state : int, RandomState or None, default=None
     verbose : int, default=0
-        1 shows a progress bar and a line an epoch.
+        1 shows how far ``fit`` is, with a line an epoch, and ``transform`` of many windows: by a bar in a terminal and
+        in a notebook, by lines elsewhere.
     sfreq : float, default=100.0
         Rate of `X` in hertz.
     units : str, default="g"

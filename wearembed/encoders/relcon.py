@@ -14,7 +14,7 @@ from ..memory import kept_memory
 from ..nets import CrossAttention, ResNet1d, Views
 from ..objectives import MotifReconstruction, RelativeContrast
 from ..training import SAMPLERS, find_device
-from .base import Encoder, Trainable
+from .base import Encoder, Trainable, is_to_be_fitted
 from .contract import read_windows
 from .official import official_checkpoint, official_distance, official_encoder
 
@@ -305,7 +305,8 @@ class RelConEncoder(Encoder):
         Share of the participants whose loss is only watched (``valid_loss``), for early stopping.
     random_state : int, RandomState or None, default=None
     verbose : int, default=0
-        1 shows a progress bar and a line an epoch.
+        1 shows how far ``fit`` is, with a line an epoch, and ``transform`` of many windows: by a bar in a terminal and
+        in a notebook, by lines elsewhere.
     sfreq : float, default=100.0
         Rate of `X` in hertz (paper: 100). Once trained, other rates are converted.
     units : str, default="g"
@@ -414,6 +415,9 @@ class RelConEncoder(Encoder):
         own = copy.deepcopy(self.distance_.net_)  # training freezes it, and one that was passed stays as it is
         own.compiled = self.compile is True
         return RelativeContrast(self.net_, own, self.mates, self.temperature, self.projection)
+
+    def _n_parts(self):
+        return int(bool(self.max_epochs) and is_to_be_fitted(self.distance))
 
     def _fit_distance(self, X: np.ndarray, groups, session, seed: int) -> RelConDistance:
         """The distance that was given, fitted where it is not."""
