@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from torch import nn
 
@@ -24,6 +25,7 @@ from ..training import PRECISIONS, Anchors, Recipe, find_device, is_half, run_se
 from .contract import Contract, check_number, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
 from .runtimes import fingerprint, through_openvino, to_onnx
+from .shown import for_the_diagram
 from .tasks import CallbackSupportMixin, Tasks, with_callbacks
 from .tensors import brought_home, dispatched, tensor_change, tensor_windows
 from .untrained import hand_on, make_untrained, meet, stays_untrained, untrained_shape
@@ -645,6 +647,22 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         path = Path(path).expanduser().resolve()
         hub.write(path, to_onnx(self.net_, shape, dynamic_length, told))
         return path
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns: the name of the class, and numbers from 0 on.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Here because scikit-learn asks for it.
+
+        Returns
+        -------
+        array of str
+        """
+        if for_the_diagram() and "net_" not in vars(self):
+            raise NotFittedError("Nothing is loaded only to be shown.")
+        return super().get_feature_names_out(input_features)
 
     @property
     def _n_features_out(self) -> int:

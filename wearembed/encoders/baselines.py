@@ -4,7 +4,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from .. import signals
@@ -19,6 +19,7 @@ from .contract import (
     refuse_other_kind,
     refuse_swapped,
 )
+from .shown import Shown
 from .tensors import brought_home
 
 AT_ONCE = 2**22  # numbers of the windows that are worked on together, so that memory stays bounded
@@ -30,7 +31,7 @@ SENSORS = {  # rate and units where none are said, the rate that a heart needs, 
 }
 
 
-class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Shown):
     """Windows as the encoders read them, turned into float32 features; a subclass says which in `_features`."""
 
     sfreq: Any

@@ -12,13 +12,13 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch.nn.modules.module import register_module_module_registration_hook
 
 from .. import __version__, hub
 from ..training import find_device
 from .contract import Contract, is_acceleration
+from .shown import Shown
 
 # Parameters that say where and how to run, not what the estimator is; a checkpoint does not keep them.
 OF_THE_RUN = {
@@ -32,7 +32,7 @@ SPREAD = ("mean", "deviation")  # of the embeddings of windows of training
 resident: WeakValueDictionary[tuple, torch.nn.Module] = WeakValueDictionary()  # frozen nets, one copy a process
 
 
-class Pretrained(BaseEstimator):
+class Pretrained(Shown):
     """A net with an input contract, named by where its weights are.
 
     With ``weights=SOURCE, max_epochs=0`` an estimator is frozen: it needs no ``fit``, and since all is in its
