@@ -4,6 +4,7 @@ import copy
 import html
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -13,7 +14,7 @@ from .. import hub
 try:
     from sklearn.utils._repr_html.estimator import _VisualBlock
 except ImportError:  # scikit-learn before 1.7
-    from sklearn.utils._estimator_html_repr import _VisualBlock  # type: ignore[no-redef]
+    from sklearn.utils._estimator_html_repr import _VisualBlock
 
 SYNTHETIC = "⚠ SYNTHETIC: pretrained on simulated data only"
 DIAGRAM = ("sklearn.utils._repr_html", "sklearn.utils._estimator_html_repr")
@@ -45,7 +46,7 @@ class Shown(BaseEstimator):
 
 def for_the_diagram() -> bool:
     """Whether scikit-learn's diagram is behind the call of the method that asks."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith(DIAGRAM):
             return True
