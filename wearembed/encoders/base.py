@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,7 @@ COMPILERS = (False, True, "openvino")
 class Trainable(CallbackSupportMixin, Pretrained):
     """A net that is trained through skorch; a subclass says what it is made of by `_make_net` and `_make_objective`."""
 
+    history_: list[dict]
     _moves = False  # whether the input is acceleration, whatever else it says
     _standardized = False  # whether the net sees each window and channel with mean zero and deviation one
     _recipe = Recipe()
@@ -82,7 +83,7 @@ class Trainable(CallbackSupportMixin, Pretrained):
         self.sfreq = sfreq
         self.units = units
 
-    def fit(self, X, y=None, *, groups=None, session=None):
+    def fit(self, X, y=None, *, groups=None, session=None) -> Self:
         """Train on windows; labels are not looked at.
 
         Parameters
@@ -565,7 +566,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         self.net = net
         self.objective = objective
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Embed windows, each on its own.
 
         Parameters
@@ -581,12 +582,14 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         """
         self._ready()
         if isinstance(X, torch.Tensor) and dispatched(X):
-            return self._tensor_through_net(X, self._n_features_out)
+            there: Any = self._tensor_through_net(X, self._n_features_out)
+            return there
         return brought_home(self._replay(self._convert(read_windows(self, X, reset=False))), X)
 
     def _replay(self, windows: np.ndarray) -> np.ndarray:
         return self._through_net(windows, self._n_features_out)
 
+    def untrained(self, random_state=None, *, n_channels=None, n_times=None) -> Self:
     def untrained(self, random_state=None, *, windows=None, n_channels=None, n_times=None):
         """Give the same net with random weights: the baseline that tells what training was worth.
 
@@ -621,7 +624,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
             meet(twin, windows)
         return twin
 
-    def export_onnx(self, path, *, dynamic_length=False):
+    def export_onnx(self, path, *, dynamic_length=False) -> Path:
         """Write the net as one ONNX file, for runtimes that know nothing of torch; needs the extra ``onnx``.
 
         Its input is ``windows``, float32 of shape ``(n_windows, n_channels, n_times)``, any number of them; its output
@@ -648,7 +651,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         hub.write(path, to_onnx(self.net_, shape, dynamic_length, told))
         return path
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names of the columns: the name of the class, and numbers from 0 on.
 
         Parameters

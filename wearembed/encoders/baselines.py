@@ -1,7 +1,7 @@
 """What an encoder has to beat: features that are written down, not learnt, by the encoders' interface."""
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -40,7 +40,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Shown
     _shortest = 1  # samples
     _learns = False  # whether ``fit`` takes more from the windows than what they are
 
-    def fit(self, X, y=None, *, groups=None, session=None):
+    def fit(self, X, y=None, *, groups=None, session=None) -> Self:
         """Keep the number of channels and samples; nothing else is taken from `X`.
 
         Parameters
@@ -63,7 +63,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Shown
         self._learn(self._convert(X, self.contract_))
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Features of windows, each on its own.
 
         Parameters
@@ -95,7 +95,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Shown
         refuse_other_kind(type(self).__name__, X, self._sfreq, self._units)
         return X.blocks()
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names of the columns.
 
         Parameters

@@ -3,6 +3,7 @@
 import copy
 from numbers import Real
 from pathlib import Path
+from typing import Self
 
 import torch
 from sklearn.base import clone
@@ -154,7 +155,7 @@ validation_fraction, random_state, verbose
         self.standardize_teacher = standardize_teacher
         self.joint = joint
 
-    def fit(self, X, y=None, *, paired=None, groups=None, session=None):
+    def fit(self, X, y=None, *, paired=None, groups=None, session=None) -> Self:
         """Learn from pairs of windows; labels are not looked at.
 
         Parameters

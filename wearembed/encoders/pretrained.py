@@ -7,7 +7,7 @@ import json
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -47,7 +47,9 @@ class Pretrained(Shown):
     _handed_on: tuple[str, ...] = ()  # parameters that ``clone`` hands on as they are where they are fitted
 
     @classmethod
-    def from_pretrained(cls, source, *, revision=None, local_files_only=False, token=None, cache_dir=None, **params):
+    def from_pretrained(
+        cls, source, *, revision=None, local_files_only=False, token=None, cache_dir=None, **params
+    ) -> Self:
         """Load a trained estimator; nothing is trained.
 
         Parameters
@@ -105,7 +107,7 @@ class Pretrained(Shown):
         spent=None,
         windows=None,
         dtype="float32",
-    ) -> "Pretrained":
+    ) -> Self:
         """Write a checkpoint folder: weights, contract, hashes, a reference to verify by, and a card.
 
         What was said of weights that were loaded, and not trained on since, is said again unless it is said anew.
@@ -337,12 +339,12 @@ class Pretrained(Shown):
         """A file of an official trainer as if it were a checkpoint folder."""
         raise ValueError(f"{type(self).__name__} loads checkpoint folders; {file} is a file.")
 
-    def _load(self) -> "Pretrained":
+    def _load(self) -> Self:
         checkpoint = self._read()
         named(checkpoint, type(self))
         return self._take(checkpoint)
 
-    def _take(self, checkpoint: hub.Checkpoint) -> "Pretrained":
+    def _take(self, checkpoint: hub.Checkpoint) -> Self:
         """Become what the checkpoint holds."""
         self._shape(checkpoint.config, checkpoint.folder)
         self._fill(checkpoint.tensors, checkpoint.folder)
@@ -485,7 +487,7 @@ class Pretrained(Shown):
         return super().__repr__(N_CHAR_MAX) + ("  # pretrained on synthetic data" if synthetic else "")
 
 
-def from_pretrained(source, **where):
+def from_pretrained(source, **where) -> Any:
     """Load whatever trained estimator is at `source`; the class is the one that the checkpoint names.
 
     Parameters

@@ -3,6 +3,7 @@
 import copy
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -154,7 +155,7 @@ validation_fraction, random_state, verbose, sfreq, units
         self.views = views
         self.time_warp = time_warp
 
-    def pairwise(self, A, B=None):
+    def pairwise(self, A, B=None) -> np.ndarray:
         """Distance of each window of `A`, as anchor, to each of `B`, as candidate.
 
         Parameters
@@ -209,7 +210,7 @@ validation_fraction, random_state, verbose, sfreq, units
         self._check_choice("time_warp", ("independent", "together"))
 
     @classmethod
-    def from_official(cls, path, *, inference_attention="softmax", **params):
+    def from_official(cls, path, *, inference_attention="softmax", **params) -> Self:
         """Load a distance that RelCon's official code trained.
 
         Parameters
@@ -473,7 +474,7 @@ class RelConEncoder(Encoder):
         return super()._config() | ({} if distance is None else {"distance": distance._config()})
 
     @classmethod
-    def from_official(cls, path, **params):
+    def from_official(cls, path, **params) -> Self:
         """Load an encoder that RelCon's official code trained.
 
         Parameters
