@@ -589,8 +589,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
     def _replay(self, windows: np.ndarray) -> np.ndarray:
         return self._through_net(windows, self._n_features_out)
 
-    def untrained(self, random_state=None, *, n_channels=None, n_times=None) -> Self:
-    def untrained(self, random_state=None, *, windows=None, n_channels=None, n_times=None):
+    def untrained(self, random_state=None, *, windows=None, n_channels=None, n_times=None) -> Self:
         """Give the same net with random weights: the baseline that tells what training was worth.
 
         It has the architecture, the input contract and the parameters of this encoder, and has learnt nothing: weights
