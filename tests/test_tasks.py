@@ -13,7 +13,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import Pipeline
 
-from wearembed import DistilledAccelEncoder, FineTunedClassifier, RelConDistance, RelConEncoder, SimCLREncoder
+from wearembed import (
+    DistilledAccelEncoder,
+    FineTunedClassifier,
+    RawWindows,
+    RelConDistance,
+    RelConEncoder,
+    SimCLREncoder,
+)
 from wearembed.datasets import make_motion
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
@@ -120,6 +127,13 @@ def test_a_pipeline_and_a_search_pass_them_on():
     search = GridSearchCV(pipeline, {"emb__lr": [1e-3, 1e-4]}, cv=GroupKFold(2)).set_callbacks(diary)
     search.fit(X, y, groups=groups)
     assert diary.told.count("SimCLREncoder epoch ends") == 2 * 2 + 1
+
+
+def test_baselines_are_a_task_and_no_pipeline_warns_of_them():
+    diary = Propagated()
+    pipeline = Pipeline([("emb", RawWindows()), ("clf", LogisticRegression(max_iter=500))])
+    pipeline.set_callbacks(diary).fit(X, y)  # a warning is an error here
+    assert "RawWindows fit ends" in diary.told
 
 
 def test_a_clone_keeps_them():

@@ -20,6 +20,7 @@ from .contract import (
     refuse_swapped,
 )
 from .shown import Shown
+from .tasks import CallbackSupportMixin, Tasks, with_callbacks
 from .tensors import brought_home
 
 AT_ONCE = 2**22  # numbers of the windows that are worked on together, so that memory stays bounded
@@ -31,7 +32,7 @@ SENSORS = {  # rate and units where none are said, the rate that a heart needs, 
 }
 
 
-class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Shown):
+class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, Shown):
     """Windows as the encoders read them, turned into float32 features; a subclass says which in `_features`."""
 
     sfreq: Any
@@ -54,13 +55,19 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Shown
         -------
         self
         """
+        return self._fit(X, y)
+
+    @with_callbacks
+    def _fit(self, X, y):
         self._check_parameters()
+        tasks = Tasks(self, X, y, n_parts=0, n_epochs=0)
         X = read_windows(self, X, reset=True)
         self.contract_ = self._contract_of(X)
         if isinstance(X, LazyWindows):
             refuse_other_kind(type(self).__name__, X, self._sfreq, self._units)
             X = X[:] if self._learns else X[:A_LOOK]
         self._learn(self._convert(X, self.contract_))
+        tasks.done()
         return self
 
     def transform(self, X) -> np.ndarray:

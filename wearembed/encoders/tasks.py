@@ -21,7 +21,7 @@ class Tasks:
 
     Parameters
     ----------
-    estimator : Trainable
+    estimator : Trainable or WindowTransformer
         That is fitted.
     X, y
         What its ``fit`` was given, for callbacks that score.
