@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from wearembed import HandmadeFeatures, Spectra
 from wearembed.datasets import make_ecg
-from wearembed.testing import LAWS, check_encoder, parametrize_encoders
+from wearembed.testing import check_encoder, parametrize_encoders
 
 
 class Moments(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -110,6 +110,14 @@ class GivesDoubles(Moments):
         return super().transform(X).astype(float)
 
 
+class Rounds(Moments):
+    __doc__ = Moments.__doc__
+
+    def transform(self, X):
+        Z = super().transform(X)
+        return Z * np.float32(1 + 1e-5 * len(Z))
+
+
 class SaysNothingOfItself(Moments):
     """Mean and deviation."""
 
@@ -143,9 +151,9 @@ def test_each_broken_law_is_found_and_named(kind):
 def test_all_broken_laws_are_told_at_once():
     with pytest.raises(AssertionError) as found:
         check_encoder(Draws())
-    assert {"check_repeats", "check_generators_are_left_alone"} <= {
-        law.__name__ for law in LAWS if law.__name__ in str(found.value)
-    }
+    told = str(found.value)
+    assert "check_repeats" in told and "check_generators_are_left_alone" in told
+    assert "check_documentation" not in told
 
 
 def test_expected_failures_are_let_through_and_have_to_fail():
@@ -157,13 +165,6 @@ def test_expected_failures_are_let_through_and_have_to_fail():
 
 
 def test_a_tolerance_lets_small_differences_through_and_no_large_ones():
-    class Rounds(Moments):
-        __doc__ = Moments.__doc__
-
-        def transform(self, X):
-            Z = super().transform(X)
-            return Z * np.float32(1 + 1e-5 * len(Z))
-
     with pytest.raises(AssertionError, match="check_company"):
         check_encoder(Rounds())
     check_encoder(Rounds(), tolerance=1e-2)

@@ -46,6 +46,10 @@ def check_encoder(encoder, *, data=None, tolerance=0.0, expected_failures=None, 
     generate_only : bool, default=False
         Give pairs ``(encoder, check)`` in place of checking; ``check(encoder)`` then does it.
 
+    Returns
+    -------
+    None, or iterator of pairs
+
     Raises
     ------
     AssertionError
@@ -315,8 +319,11 @@ def check_pipeline(case: Case) -> None:
 
 def check_store(case: Case) -> None:
     """Windows on disk give what an array of them gives."""
-    told = {name: getattr(case.fitted, name, None) for name in ("sfreq", "units")}
-    sfreq, units = told["sfreq"] or 100.0, told["units"] or "g"
+    contract = getattr(case.fitted, "contract_", None)
+    sfreq, units = (
+        getattr(case.fitted, name, None) or getattr(contract, name, None) or default
+        for name, default in {"sfreq": 100.0, "units": "g"}.items()
+    )
     with tempfile.TemporaryDirectory() as folder:
         n_channels, n_times = case.X.shape[1:]
         store = WindowStore.create(folder, n_channels=n_channels, n_times=n_times, sfreq=sfreq, units=units)
