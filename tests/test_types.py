@@ -54,8 +54,8 @@ assert_type(RecordingEncoder(encoder).transform([recording]), pd.DataFrame)
 X, index = cut([recording], seconds=2.56, sfreq=100)
 assert_type(WindowStore("folder").shape, tuple[int, int, int])
 """
+# A misspelt method is not found: scikit-learn has no types, so mypy lets its classes have any attribute.
 WRONG = """
-encoder.tranform(motion.data)
 motion.sfreq.upper()
 encoder.verify() + "yes"
 """
