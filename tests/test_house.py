@@ -19,10 +19,10 @@ FILES = sorted(HOUSE.rglob("*.py"))
 VERSION = "wearembed.__version__"
 
 FLOORS = {
-    4: {"__init__", "__main__"},
+    4: {"__init__", "__main__", "testing"},
     3: {"encoders", "datasets", "plots"},
     2: {"objectives", "training", "embedding", "evaluation", "recordings"},
-    1: {"nets", "augment", "hub", "memory", "stores", "metrics", "signals"},
+    1: {"nets", "augment", "hub", "memory", "progress", "converters", "stores", "metrics", "signals"},
     0: {"distributed"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
@@ -33,6 +33,7 @@ ONLY_IN = {  # a library, and the rooms that may import it
     "skorch": {"training"},
     "huggingface_hub": {"hub"},
     "matplotlib": {"plots"},
+    "mne": {"converters"},
     "neurokit2": {"signals"},
     "numba": {"encoders"},
     "onnx": {"encoders"},
@@ -42,7 +43,18 @@ ONLY_IN = {  # a library, and the rooms that may import it
     "skdh": {"recordings"},
     "sktime": {"encoders"},
     "tensorstore": {"stores"},
-    "torch": {"__main__", "encoders", "objectives", "training", "embedding", "nets", "augment", "hub", "distributed"},
+    "torch": {
+        "__main__",
+        "encoders",
+        "objectives",
+        "training",
+        "embedding",
+        "nets",
+        "augment",
+        "hub",
+        "distributed",
+        "testing",
+    },
     "sklearn": set(FLOOR) - {"objectives", "nets", "augment"},
     "numpy": set(FLOOR) - {"objectives"},
     "pandas": set(FLOOR) - {"objectives", "nets", "augment"},
@@ -53,6 +65,7 @@ OPTIONAL = {
     "distributed",
     "skdh",
     "matplotlib",
+    "mne",
     "neurokit2",
     "numba",
     "onnx",

@@ -214,14 +214,6 @@ def test_half_precision_learns_nearly_the_same():
     assert ((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min() > 0.99
 
 
-def test_a_bar_and_a_table_are_shown_where_asked_for_and_nothing_else(capsys):
-    small(max_epochs=1).fit(X, groups=groups)
-    assert capsys.readouterr() == ("", "")
-    small(max_epochs=1, verbose=1).fit(X, groups=groups)
-    shown = capsys.readouterr()
-    assert "train_loss" in shown.out and "it/s" in shown.err
-
-
 def test_early_stopping_watches_participants_held_out():
     class Worse(Callback):
         def on_epoch_end(self, net, **kwargs):

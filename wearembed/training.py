@@ -14,14 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import (
-    Callback,
-    Checkpoint,
-    GradientNormClipping,
-    LRScheduler,
-    ProgressBar,
-    TrainEndCheckpoint,
-)
+from skorch.callbacks import Callback, Checkpoint, GradientNormClipping, LRScheduler, TrainEndCheckpoint
 from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -30,6 +23,7 @@ from . import distributed, hub
 from .distributed import first_said, is_first_process
 from .memory import kept_memory
 from .nets.synced import whole_batch_norms
+from .progress import Progress
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 SAMPLERS = ("mates", "participants", "spread")
@@ -394,6 +388,39 @@ class Resume(Callback):
             raise Stopped from stop
 
 
+class Shown(Callback):
+    """How far training is, and a line an epoch."""
+
+    def __init__(self, progress: Progress, max_epochs: int):
+        self.progress, self.max_epochs = progress, max_epochs
+        self.per_epoch = progress.total // max_epochs
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training and self.progress.done < len(net.history) * self.per_epoch:
+            self.progress.reach(max(self.progress.done, (len(net.history) - 1) * self.per_epoch) + 1)
+
+    def on_epoch_end(self, net, **kwargs):
+        epoch = net.history[-1]
+        losses = [f"{name} {epoch[name]:.4g}" for name in ("train_loss", "valid_loss") if name in epoch]
+        self.progress.reach(len(net.history) * self.per_epoch)
+        told = ", ".join([*losses, f"{epoch['dur']:.3g} s"])
+        self.progress.say(f"epoch {len(net.history)} of {self.max_epochs}, {told}")
+
+
+class Epochwise(Callback):
+    """Tells somebody when an epoch begins and when it ends, who may then stop training."""
+
+    def __init__(self, begin: Callable[[], None], end: Callable[[], bool]):
+        self.begin, self.end = begin, end
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.begin()
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.end():
+            raise KeyboardInterrupt  # by which skorch knows an early stop
+
+
 def remember(callback) -> dict:
     """What a callback has learnt so far: plain values, weights kept aside, the state of a schedule."""
     state = {}
@@ -465,9 +492,14 @@ def train(
     identity: str = "",
     seed: int = 0,
     verbose: int = 0,
+    name: str = "training",
+    told: tuple[Callable[[], None], Callable[[], bool]] | None = None,
     recipe: Recipe = Recipe(),
 ) -> list[dict]:
     """Train an objective, in place; a schedule among the callbacks takes the place of the recipe's.
+
+    `name` is what is trained, for who watches; `told` is called when an epoch begins and when it ends, and stops
+    training by a true answer to the latter.
 
     Returns
     -------
@@ -478,9 +510,10 @@ def train(
     n_steps = max_epochs * -(-len(anchors) // batch_size)
     scheduled = any(isinstance(callback, LRScheduler) for callback in callbacks)
     own = [c for c in recipe.callbacks(n_steps) if not (scheduled and isinstance(c, LRScheduler))]
-    callbacks = [*callbacks, *own]
-    if verbose:
-        callbacks.append(ProgressBar() if is_first_process() else Callback())  # as many for each process
+    progress = Progress(name, n_steps, "step", shown=bool(verbose) and is_first_process())
+    callbacks = [*callbacks, *own, Shown(progress, max_epochs)]
+    if told is not None:
+        callbacks.append(Epochwise(*told))
     if checkpoint is not None:
         callbacks.append(Resume(checkpoint, identity))
     learner = Learner(
@@ -495,12 +528,13 @@ def train(
         precision=precision,
         num_workers=num_workers,
         callbacks=callbacks,
+        callbacks__print_log=None,  # a line of ours takes its place
         train_split=predefined_split(valid) if valid is not None else None,
         seed=seed,
         verbose=verbose if is_first_process() else 0,
     )
     try:
-        with kept_memory(device), whole_batch_norms(objective):
+        with kept_memory(device), whole_batch_norms(objective), progress:
             distributed.make_alike(objective)
             learner.fit(anchors)
             distributed.make_alike(objective)  # whatever a callback of one process has brought back

@@ -3,13 +3,13 @@
 from types import SimpleNamespace
 
 import numpy as np
-from sklearn.utils import Bunch
 
+from ._bunches import Heart
 from .checks import n_times_of
 from .heart import coloured, columns, moments, truth
 
 
-def make_ecg(n_participants=8, n_windows=20, *, seconds=30.0, sfreq=128.0, random_state=None):
+def make_ecg(n_participants=8, n_windows=20, *, seconds=30.0, sfreq=128.0, random_state=None) -> Heart:
     """Windows of a single-lead electrocardiogram, and the truth of the heart behind them.
 
     The people and hearts are those of :func:`make_ppg_accel`: with an equal `random_state` the participants have equal
@@ -57,7 +57,7 @@ def make_ecg(n_participants=8, n_windows=20, *, seconds=30.0, sfreq=128.0, rando
         data[i] = _contact(moment, _waves(moment, t), t, sfreq)
         rows.append(truth(moment, seconds))
     about = {"units": "mV", "channel_names": ["I"], "DESCR": DESCR, "license": "CC0-1.0"}
-    return Bunch(data=data, **columns(rows), sfreq=float(sfreq), **about)
+    return Heart(data=data, **columns(rows), sfreq=float(sfreq), **about)
 
 
 DESCR = """Simulated windows of lead I of an electrocardiogram.

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from sklearn.utils import Bunch
 
+from ._bunches import Pulse
 from .checks import n_times_of
 from .heart import TABLE, added, coloured, columns, moments, truth
 
@@ -23,7 +23,7 @@ def make_ppg_accel(
     motion=0.2,
     pulse=1.0,
     random_state=None,
-):
+) -> Pulse:
     """Windows of a wrist's optical pulse and acceleration at the same moments, and the truth of the heart behind both.
 
     Each participant has traits, a heart, vessels and a device of their own. Their windows lie hours to days apart, so
@@ -96,7 +96,7 @@ def make_ppg_accel(
         ppg[i], transit = _ppg(moment, wrist, t, sfreq)
         shaken = _above(np.linalg.norm(wrist.gravity + wrist.force, axis=0), sfreq, 0.5).std()
         rows.append(truth(moment, seconds) | {"transit": transit, "motion": shaken, "moving": wrist.moving})
-    return Bunch(
+    return Pulse(
         ppg=ppg,
         accel=accel,
         **columns(rows),

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
-from sklearn.utils import Bunch
 
 from ..signals import STANDARD_GRAVITY, resample
+from ._bunches import Motion
 from .checks import n_times_of, seeds_of
 
 RATE = 100  # Hz at which bodies move here, whatever rate the device has
@@ -80,7 +80,7 @@ def make_motion(
     placements=PLACEMENTS,
     device=True,
     random_state=None,
-):
+) -> Motion:
     """Windows of a worn accelerometer, and the truth of how they came about.
 
     Each participant has a gait, a tremor, a placement and a device of their own, and goes through sessions: unbroken
@@ -142,7 +142,7 @@ def make_motion(
             rows.append(names | _session(rng, person, worn, size, n_times, sfreq, list(activities)))
     columns = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     about = {"units": "g", "channel_names": ["x", "y", "z"], "DESCR": DESCR, "license": "CC0-1.0"}
-    return Bunch(**columns, sfreq=float(sfreq), **about)
+    return Motion(**columns, sfreq=float(sfreq), **about)
 
 
 DESCR = """Simulated accelerometer windows of people who rest, walk, run, climb stairs and fidget.

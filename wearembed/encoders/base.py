@@ -8,34 +8,41 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from torch import nn
 
 from .. import __version__, hub
 from ..distributed import all_said, first_said, is_first_process, n_processes, together
 from ..nets import ResNet1d, for_inference
+from ..progress import counted
 from ..stores import LazyWindows
 from ..training import PRECISIONS, Anchors, Recipe, find_device, is_half, run_seed, seeded, train
 from .contract import Contract, check_number, is_acceleration, read_windows, refuse_constant, refuse_swapped
 from .pretrained import Pretrained
 from .runtimes import fingerprint, through_openvino, to_onnx
+from .shown import for_the_diagram
+from .tasks import CallbackSupportMixin, Tasks, with_callbacks
+from .tensors import brought_home, dispatched, tensor_change, tensor_windows
 from .untrained import hand_on, make_untrained, meet, stays_untrained, untrained_shape
 
 # Windows that go through a net together: always as many, the last batch filled up. Sums then have one order, and an
 # embedding is the same to the bit whatever its row and its company.
 AT_ONCE = {"cpu": 64, "openvino": 16, "cuda": 1024}
+MANY = 20  # batches whose way through a net is worth a word, where one is asked for
 COMPILERS = (False, True, "openvino")
 
 
-class Trainable(Pretrained):
+class Trainable(CallbackSupportMixin, Pretrained):
     """A net that is trained through skorch; a subclass says what it is made of by `_make_net` and `_make_objective`."""
 
+    history_: list[dict]
     _moves = False  # whether the input is acceleration, whatever else it says
     _standardized = False  # whether the net sees each window and channel with mean zero and deviation one
     _recipe = Recipe()
@@ -78,7 +85,7 @@ class Trainable(Pretrained):
         self.sfreq = sfreq
         self.units = units
 
-    def fit(self, X, y=None, *, groups=None, session=None):
+    def fit(self, X, y=None, *, groups=None, session=None) -> Self:
         """Train on windows; labels are not looked at.
 
         Parameters
@@ -99,11 +106,18 @@ class Trainable(Pretrained):
         """
         return self._fit(X, groups, session)
 
+    @with_callbacks
     def _fit(self, X, groups, session, **columns):
         """`columns` are arrays with a row for each window that batches bring along, see `_columns`."""
         self._check_parameters()
-        with together(find_device(self.device), wanted=bool(self.max_epochs)):
-            return self._fit_windows(X, groups, session, **columns)
+        self._tasks = Tasks(self, X, columns.get("y"), self._n_parts(), self.max_epochs)
+        try:
+            with together(find_device(self.device), wanted=bool(self.max_epochs)):
+                self._fit_windows(X, groups, session, **columns)
+            self._tasks.done()
+        finally:
+            del self._tasks
+        return self
 
     def _fit_windows(self, X, groups, session, **columns):
         X = read_windows(self, X, reset=True)
@@ -115,10 +129,10 @@ class Trainable(Pretrained):
             self._load()
             X = self._convert(X)
             if not self.max_epochs:
-                return self
+                return
         elif self._stays():
             self._convert(X)
-            return self
+            return
         else:
             X = self._new_contract(X)
         if len(X) < 2:
@@ -126,7 +140,10 @@ class Trainable(Pretrained):
         refuse_constant(type(self).__name__, X)
         self.n_channels_in_, self.n_times_in_ = X.shape[1:]
         self._train(X, groups, session, self._columns(X, groups, session, **columns))
-        return self
+
+    def _n_parts(self) -> int:
+        """Estimators that ``fit`` fits before the first epoch."""
+        return 0
 
     def _stays(self) -> bool:
         """Whether it is complete though it has no weights to load, so that ``fit`` leaves it as it is."""
@@ -198,6 +215,8 @@ class Trainable(Pretrained):
             identity=f"{identity} {fingerprint(objective)}",
             seed=seed,
             verbose=self.verbose,
+            name=type(self).__name__,
+            told=(self._tasks.begin_epoch, self._tasks.end_epoch),
             recipe=self._recipe,
         )
 
@@ -211,7 +230,8 @@ class Trainable(Pretrained):
             part.set_params(random_state=random_state)
         if part.checkpoint_dir is None and self.checkpoint_dir is not None:
             part.set_params(checkpoint_dir=Path(self.checkpoint_dir) / name)
-        return part.fit(X, groups=groups, session=session)
+        with self._tasks.part(part, name):
+            return part.fit(X, groups=groups, session=session)
 
     def _held_out(self, X, groups, seed: int) -> np.ndarray:
         """Windows whose loss is only watched: those of some participants (some windows, where there is one)."""
@@ -350,28 +370,47 @@ class Trainable(Pretrained):
 
     def _through_net(self, windows: np.ndarray, n_out: int) -> np.ndarray:
         """The `n_out` numbers that the net makes of each window, whatever its company."""
-        device = find_device(self.device)
-        half = is_half(device, self.precision)
-        runtime = "openvino" if self.compile == "openvino" and device == "cpu" else torch.device(device).type
-        shape = (at_once(runtime, windows.shape[-1]), *windows.shape[1:])
         Z = np.empty((len(windows), n_out), np.float32)
         with torch.inference_mode():
-            run = self._made_ready(runtime, device, half, shape)
-            for rows, x in full_batches(windows, shape[0]):
-                Z[rows] = run(x)[: rows.stop - rows.start]
+            n, run = self._made_ready()
+            batches = full_batches(windows, n)
+            many = self.verbose and len(windows) > MANY * n
+            for rows, x in counted(batches, f"{type(self).__name__}.transform", len(windows), many):
+                Z[rows] = run(x)[: rows.stop - rows.start].cpu().numpy()
         return Z
 
-    def _made_ready(self, runtime: str, device: str, half: bool, shape) -> Callable[[torch.Tensor], np.ndarray]:
+    def _tensor_through_net(self, X: torch.Tensor, n_out: int) -> torch.Tensor:
+        """The same of a tensor that is as `sfreq` and `units` say: it is converted, and stays, on its device."""
+        name = type(self).__name__
+        X = tensor_windows(name, X)
+        change = tensor_change(self.contract_, name, X, self.sfreq, self.units)
+        Z = torch.empty((len(X), n_out), dtype=torch.float32, device=X.device)
+        with torch.no_grad():  # what is made in inference mode could take no part in anybody's training
+            n, run = self._made_ready()
+            for rows, x in full_batches(X, n):
+                Z[rows] = run(change(x))[: rows.stop - rows.start].to(X.device)
+        return Z
+
+    def _made_ready(self) -> tuple[int, Callable[[torch.Tensor], torch.Tensor]]:
+        """How many windows go at once, and the net as a function of as many."""
+        device, contract = find_device(self.device), self.contract_
+        half = is_half(device, self.precision)
+        runtime = "openvino" if self.compile == "openvino" and device == "cpu" else torch.device(device).type
+        n = at_once(runtime, contract.n_times)
+        return n, self._runner(runtime, device, half, (n, contract.n_channels, contract.n_times))
+
+    def _runner(self, runtime: str, device: str, half: bool, shape) -> Callable[[torch.Tensor], torch.Tensor]:
         """The net as a function of a batch of that shape. On a CPU it is made anew each time, and cannot be stale."""
         net = self.net_.to(device)
         if runtime == "openvino":
-            return through_openvino(net, shape, half)
+            compiled = through_openvino(net, shape, half)
+            return lambda x: torch.from_numpy(compiled(x.cpu()))
         if runtime == "cpu":
             net = for_inference(net, torch.bfloat16 if half else torch.float32)
 
         def run(x):
             with torch.autocast(runtime, torch.bfloat16, enabled=half):
-                return net(x.to(device)).float().cpu().numpy()
+                return net(x.to(device)).float()
 
         return run
 
@@ -397,6 +436,11 @@ def told_by(windows: LazyWindows, name: str) -> np.ndarray | None:
     return words
 
 
+def is_to_be_fitted(part) -> bool:
+    """Whether a part that an encoder learns from has yet to learn: one that nobody gave, or one without weights."""
+    return part is None or (isinstance(part, Pretrained) and not part.__sklearn_is_fitted__())
+
+
 def chosen(column, rows: np.ndarray):
     """Rows of a column; none of a store's is read."""
     if column is None:
@@ -417,11 +461,13 @@ def at_once(runtime: str, n_times: int) -> int:
     return most if runtime == "cuda" else max(4, min(most, most * 512 // n_times))
 
 
-def full_batches(windows: np.ndarray, n: int) -> Iterator[tuple[slice, torch.Tensor]]:
+def full_batches(windows: Any, n: int) -> Iterator[tuple[slice, torch.Tensor]]:
     """Rows of windows, and `n` windows that begin with them, in memory that the next batch takes over."""
-    x = torch.zeros(n, *windows.shape[1:])
+    there = windows.device if isinstance(windows, torch.Tensor) else "cpu"
+    x = torch.zeros(n, *windows.shape[1:], device=there)
     for start in range(0, len(windows), n):
-        some = torch.tensor(windows[start : start + n])
+        some = windows[start : start + n]
+        some = some if isinstance(some, torch.Tensor) else torch.tensor(some)
         x[: len(some)] = some
         yield slice(start, start + len(some)), x
 
@@ -463,7 +509,8 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         Share of the participants whose loss is only watched (``valid_loss``).
     random_state : int, RandomState or None, default=None
     verbose : int, default=0
-        1 shows a progress bar and a line an epoch.
+        1 shows how far ``fit`` is, with a line an epoch, and ``transform`` of many windows: by a bar in a terminal and
+        in a notebook, by lines elsewhere.
     sfreq : float, default=100.0
         Rate of `X` in hertz.
     units : str, default="g"
@@ -534,7 +581,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         self.net = net
         self.objective = objective
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Embed windows, each on its own.
 
         Parameters
@@ -545,15 +592,19 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         Returns
         -------
         array of shape (n_windows, dim), float32
-            A window's row is the same to the bit whatever other windows are in `X`.
+            A window's row is the same to the bit whatever other windows are in `X`. Of a tensor, where scikit-learn
+            has ``array_api_dispatch=True``, a tensor on the same device.
         """
         self._ready()
-        return self._replay(self._convert(read_windows(self, X, reset=False)))
+        if isinstance(X, torch.Tensor) and dispatched(X):
+            there: Any = self._tensor_through_net(X, self._n_features_out)
+            return there
+        return brought_home(self._replay(self._convert(read_windows(self, X, reset=False))), X)
 
     def _replay(self, windows: np.ndarray) -> np.ndarray:
         return self._through_net(windows, self._n_features_out)
 
-    def untrained(self, random_state=None, *, windows=None, n_channels=None, n_times=None):
+    def untrained(self, random_state=None, *, windows=None, n_channels=None, n_times=None) -> Self:
         """Give the same net with random weights: the baseline that tells what training was worth.
 
         It has the architecture, the input contract and the parameters of this encoder, and has learnt nothing: weights
@@ -587,7 +638,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
             meet(twin, windows)
         return twin
 
-    def export_onnx(self, path, *, dynamic_length=False):
+    def export_onnx(self, path, *, dynamic_length=False) -> Path:
         """Write the net as one ONNX file, for runtimes that know nothing of torch; needs the extra ``onnx``.
 
         Its input is ``windows``, float32 of shape ``(n_windows, n_channels, n_times)``, any number of them; its output
@@ -613,6 +664,22 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         path = Path(path).expanduser().resolve()
         hub.write(path, to_onnx(self.net_, shape, dynamic_length, told))
         return path
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Names of the columns: the name of the class, and numbers from 0 on.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Here because scikit-learn asks for it.
+
+        Returns
+        -------
+        array of str
+        """
+        if for_the_diagram() and "net_" not in vars(self):
+            raise NotFittedError("Nothing is loaded only to be shown.")
+        return super().get_feature_names_out(input_features)
 
     @property
     def _n_features_out(self) -> int:

@@ -1,10 +1,10 @@
 """What an encoder has to beat: features that are written down, not learnt, by the encoders' interface."""
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from .. import signals
@@ -19,6 +19,9 @@ from .contract import (
     refuse_other_kind,
     refuse_swapped,
 )
+from .shown import Shown
+from .tasks import CallbackSupportMixin, Tasks, with_callbacks
+from .tensors import brought_home
 
 AT_ONCE = 2**22  # numbers of the windows that are worked on together, so that memory stays bounded
 SENSORS = {  # rate and units where none are said, the rate that a heart needs, and what is measured
@@ -29,7 +32,7 @@ SENSORS = {  # rate and units where none are said, the rate that a heart needs, 
 }
 
 
-class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, Shown):
     """Windows as the encoders read them, turned into float32 features; a subclass says which in `_features`."""
 
     sfreq: Any
@@ -38,7 +41,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     _shortest = 1  # samples
     _learns = False  # whether ``fit`` takes more from the windows than what they are
 
-    def fit(self, X, y=None, *, groups=None, session=None):
+    def fit(self, X, y=None, *, groups=None, session=None) -> Self:
         """Keep the number of channels and samples; nothing else is taken from `X`.
 
         Parameters
@@ -52,16 +55,22 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         -------
         self
         """
+        return self._fit(X, y)
+
+    @with_callbacks
+    def _fit(self, X, y):
         self._check_parameters()
+        tasks = Tasks(self, X, y, n_parts=0, n_epochs=0)
         X = read_windows(self, X, reset=True)
         self.contract_ = self._contract_of(X)
         if isinstance(X, LazyWindows):
             refuse_other_kind(type(self).__name__, X, self._sfreq, self._units)
             X = X[:] if self._learns else X[:A_LOOK]
         self._learn(self._convert(X, self.contract_))
+        tasks.done()
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Features of windows, each on its own.
 
         Parameters
@@ -74,7 +83,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         array of shape (n_windows, n_features), float32
             A window's row is the same to the bit whatever other windows are in `X`.
         """
-        contract = self._known_contract()
+        contract, given = self._known_contract(), X
         if contract is None:
             self._check_parameters()
         X = read_windows(self, X, reset=False)
@@ -84,7 +93,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         for block in self._blocks(X):
             block = self._convert(block, contract)
             parts += [self._features(block[start : start + n], contract) for start in range(0, len(block), n)]
-        return np.concatenate(parts).astype(np.float32)
+        return brought_home(np.concatenate(parts).astype(np.float32), given)
 
     def _blocks(self, X):
         """An array as it is; the windows of a store some at a time."""
@@ -93,7 +102,7 @@ class WindowTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         refuse_other_kind(type(self).__name__, X, self._sfreq, self._units)
         return X.blocks()
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names of the columns.
 
         Parameters

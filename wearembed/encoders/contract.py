@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.utils._array_api import _convert_to_numpy
 from sklearn.utils.validation import check_array, validate_data
 
 from .. import signals
@@ -57,7 +58,7 @@ class Contract:
 
         Those of a store are converted when they are read.
         """
-        self._check_shape(name, X, sfreq)
+        self.check_shape(name, X, sfreq)
         if isinstance(X, LazyWindows):
             refuse_other_kind(name, X, sfreq, units)
             self._changed(name, X[np.linspace(0, len(X) - 1, min(len(X), A_LOOK)).astype(int)], sfreq, units)
@@ -65,7 +66,7 @@ class Contract:
             return X.map(change, self.n_times, self.sfreq, self.units)
         return self._changed(name, X, sfreq, units)
 
-    def _check_shape(self, name: str, X, sfreq: float):
+    def check_shape(self, name: str, X, sfreq: float):
         n_times = self.n_times_at(sfreq)
         if X.shape[1:] != (self.n_channels, n_times):
             cure = (
@@ -99,11 +100,16 @@ def to_units(name: str, X: np.ndarray, units: str, wanted: str, look: bool = Tru
         if look:
             signals.check_units(X, units)
         return X if signals.canonical_units(units) == "g" else signals.to_g(X, units)  # no copy of a large file
+    refuse_other_units(name, units, wanted)
+    return X
+
+
+def refuse_other_units(name: str, units: str, wanted: str):
+    """An error unless units that nothing converts are the same."""
     if units != wanted:
         raise ValueError(
             f"{name} takes windows in {wanted}; units says that X is in {units!r}. Convert X, or mend units."
         )
-    return X
 
 
 def refuse_other_kind(name: str, X: LazyWindows, sfreq: float, units: str):
@@ -146,6 +152,8 @@ def read_windows(estimator, X, *, reset: bool):
     if hasattr(X, "detach"):  # a torch tensor, perhaps on a GPU, perhaps asking for gradients
         X = X.detach().cpu()
         X = (X.float() if X.is_floating_point() else X).numpy()
+    elif not isinstance(X, np.ndarray) and hasattr(X, "__array_namespace__"):  # of another library, on any device
+        X = _convert_to_numpy(X, X.__array_namespace__())
     if getattr(getattr(X, "dtype", None), "kind", "-") in "USMm":
         raise ValueError(f"{name} takes windows of numbers, {SHAPE}; got an array of dtype {X.dtype}.")
     checks = {"dtype": [np.float32, np.float64], "ensure_all_finite": False, "allow_nd": True}

@@ -3,6 +3,7 @@
 import copy
 from numbers import Real
 from pathlib import Path
+from typing import Self
 
 import torch
 from sklearn.base import clone
@@ -10,7 +11,7 @@ from sklearn.base import clone
 from .. import hub
 from ..objectives import CrossModalDistillation
 from ..training import Recipe
-from .base import Encoder
+from .base import Encoder, is_to_be_fitted
 from .contract import is_acceleration, read_windows
 from .heart import TIME_WARPS, HeartEncoder, sized
 from .masked import PPGMaskedEncoder
@@ -154,7 +155,7 @@ validation_fraction, random_state, verbose
         self.standardize_teacher = standardize_teacher
         self.joint = joint
 
-    def fit(self, X, y=None, *, paired=None, groups=None, session=None):
+    def fit(self, X, y=None, *, paired=None, groups=None, session=None) -> Self:
         """Learn from pairs of windows; labels are not looked at.
 
         Parameters
@@ -203,6 +204,9 @@ validation_fraction, random_state, verbose
             )
         return X
 
+    def _n_parts(self):
+        return int(is_to_be_fitted(self.teacher))
+
     def _fit_teacher(self, paired, groups, session) -> Encoder:
         """The teacher that was given, fitted where it is not."""
         teacher = PPGMaskedEncoder(device=self.device, verbose=self.verbose) if self.teacher is None else self.teacher
@@ -226,6 +230,7 @@ validation_fraction, random_state, verbose
         return sized(self.size, n_channels, dim=dim)
 
     def _make_objective(self, X, groups, session, seed, **columns):
+        self.architecture_ = {**self.architecture_, "dim": self.net_.dim}  # for copies that are made while it trains
         own = copy.deepcopy(self.teacher_.net_)  # freezing or training a copy leaves the user's as it is
         own_change, teachers_change = (  # which are the same for PPG and for acceleration
             self._augment(n_channels, self.time_warp) if self.augment else None

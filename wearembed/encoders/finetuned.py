@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -50,7 +50,7 @@ class FineTuned(Trainable):
         self.hidden = hidden
         self.augment = augment
 
-    def fit(self, X, y=None, groups=None, session=None):
+    def fit(self, X, y=None, groups=None, session=None) -> Self:
         """Train encoder and head, or the head alone, on labelled windows.
 
         Parameters
@@ -92,11 +92,11 @@ class FineTuned(Trainable):
     def _replay(self, windows):
         return self._through_net(windows, self._n_outputs)
 
-    def _made_ready(self, runtime, device, half, shape):
+    def _runner(self, runtime, device, half, shape):
         if runtime != "openvino":
-            return super()._made_ready(runtime, device, half, shape)
+            return super()._runner(runtime, device, half, shape)
         run = through_openvino(self.net_.net, shape, half)  # 2026.4 errs in numbers a channel after a mean over time
-        return lambda x: self.net_.head(torch.from_numpy(run(x))).numpy()
+        return lambda x: self.net_.head(torch.from_numpy(run(x)))
 
     # --------------------------------------------------------------------------------- training
 
@@ -378,7 +378,7 @@ validation_fraction, random_state, verbose
         self.class_weight = shared.pop("class_weight")
         super().__init__(**shared)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X) -> np.ndarray:
         """Probability of each class.
 
         Parameters
@@ -393,7 +393,7 @@ validation_fraction, random_state, verbose
         """
         return softmax(self._answers(X), axis=1)
 
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """The most probable class.
 
         Parameters
@@ -570,7 +570,7 @@ validation_fraction, random_state, verbose
     ):
         super().__init__(**given(locals()))
 
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """The targets of each window.
 
         Parameters

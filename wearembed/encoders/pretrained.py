@@ -7,12 +7,11 @@ import json
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch.nn.modules.module import register_module_module_registration_hook
 
@@ -20,6 +19,7 @@ from .. import __version__, hub
 from ..distributed import first_alone
 from ..training import find_device
 from .contract import Contract, is_acceleration
+from .shown import Shown
 
 # Parameters that say where and how to run, not what the estimator is; a checkpoint does not keep them.
 OF_THE_RUN = {
@@ -33,7 +33,7 @@ SPREAD = ("mean", "deviation")  # of the embeddings of windows of training
 resident: WeakValueDictionary[tuple, torch.nn.Module] = WeakValueDictionary()  # frozen nets, one copy a process
 
 
-class Pretrained(BaseEstimator):
+class Pretrained(Shown):
     """A net with an input contract, named by where its weights are.
 
     With ``weights=SOURCE, max_epochs=0`` an estimator is frozen: it needs no ``fit``, and since all is in its
@@ -48,7 +48,9 @@ class Pretrained(BaseEstimator):
     _handed_on: tuple[str, ...] = ()  # parameters that ``clone`` hands on as they are where they are fitted
 
     @classmethod
-    def from_pretrained(cls, source, *, revision=None, local_files_only=False, token=None, cache_dir=None, **params):
+    def from_pretrained(
+        cls, source, *, revision=None, local_files_only=False, token=None, cache_dir=None, **params
+    ) -> Self:
         """Load a trained estimator; nothing is trained.
 
         Parameters
@@ -106,7 +108,7 @@ class Pretrained(BaseEstimator):
         spent=None,
         windows=None,
         dtype="float32",
-    ) -> "Pretrained":
+    ) -> Self:
         """Write a checkpoint folder: weights, contract, hashes, a reference to verify by, and a card.
 
         What was said of weights that were loaded, and not trained on since, is said again unless it is said anew.
@@ -339,12 +341,12 @@ class Pretrained(BaseEstimator):
         """A file of an official trainer as if it were a checkpoint folder."""
         raise ValueError(f"{type(self).__name__} loads checkpoint folders; {file} is a file.")
 
-    def _load(self) -> "Pretrained":
+    def _load(self) -> Self:
         checkpoint = self._read()
         named(checkpoint, type(self))
         return self._take(checkpoint)
 
-    def _take(self, checkpoint: hub.Checkpoint) -> "Pretrained":
+    def _take(self, checkpoint: hub.Checkpoint) -> Self:
         """Become what the checkpoint holds."""
         self._shape(checkpoint.config, checkpoint.folder)
         self._fill(checkpoint.tensors, checkpoint.folder)
@@ -487,7 +489,7 @@ class Pretrained(BaseEstimator):
         return super().__repr__(N_CHAR_MAX) + ("  # pretrained on synthetic data" if synthetic else "")
 
 
-def from_pretrained(source, **where):
+def from_pretrained(source, **where) -> Any:
     """Load whatever trained estimator is at `source`; the class is the one that the checkpoint names.
 
     Parameters

@@ -3,6 +3,7 @@
 import copy
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ..memory import kept_memory
 from ..nets import CrossAttention, ResNet1d, Views
 from ..objectives import MotifReconstruction, RelativeContrast
 from ..training import SAMPLERS, find_device
-from .base import Encoder, Trainable
+from .base import Encoder, Trainable, is_to_be_fitted
 from .contract import read_windows
 from .official import official_checkpoint, official_distance, official_encoder
 
@@ -154,7 +155,7 @@ validation_fraction, random_state, verbose, sfreq, units
         self.views = views
         self.time_warp = time_warp
 
-    def pairwise(self, A, B=None):
+    def pairwise(self, A, B=None) -> np.ndarray:
         """Distance of each window of `A`, as anchor, to each of `B`, as candidate.
 
         Parameters
@@ -209,7 +210,7 @@ validation_fraction, random_state, verbose, sfreq, units
         self._check_choice("time_warp", ("independent", "together"))
 
     @classmethod
-    def from_official(cls, path, *, inference_attention="softmax", **params):
+    def from_official(cls, path, *, inference_attention="softmax", **params) -> Self:
         """Load a distance that RelCon's official code trained.
 
         Parameters
@@ -305,7 +306,8 @@ class RelConEncoder(Encoder):
         Share of the participants whose loss is only watched (``valid_loss``), for early stopping.
     random_state : int, RandomState or None, default=None
     verbose : int, default=0
-        1 shows a progress bar and a line an epoch.
+        1 shows how far ``fit`` is, with a line an epoch, and ``transform`` of many windows: by a bar in a terminal and
+        in a notebook, by lines elsewhere.
     sfreq : float, default=100.0
         Rate of `X` in hertz (paper: 100). Once trained, other rates are converted.
     units : str, default="g"
@@ -415,6 +417,9 @@ class RelConEncoder(Encoder):
         own.compiled = self.compile is True
         return RelativeContrast(self.net_, own, self.mates, self.temperature, self.projection)
 
+    def _n_parts(self):
+        return int(bool(self.max_epochs) and is_to_be_fitted(self.distance))
+
     def _fit_distance(self, X: np.ndarray, groups, session, seed: int) -> RelConDistance:
         """The distance that was given, fitted where it is not."""
         contract, distance = self.contract_, self.distance
@@ -469,7 +474,7 @@ class RelConEncoder(Encoder):
         return super()._config() | ({} if distance is None else {"distance": distance._config()})
 
     @classmethod
-    def from_official(cls, path, **params):
+    def from_official(cls, path, **params) -> Self:
         """Load an encoder that RelCon's official code trained.
 
         Parameters

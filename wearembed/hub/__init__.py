@@ -13,6 +13,7 @@ from .lineage import lineage as lineage
 from .lineage import published as published
 from .source import BUNDLED as BUNDLED
 from .source import bundled as bundled
+from .source import known as known
 from .source import load as load
 from .storage import pack as pack
 from .storage import unpack as unpack

@@ -50,6 +50,14 @@ def find(source, *, revision=None, token=None, cache_dir=None, local_files_only=
     return fetch(name, local_files_only, revision=revision, token=token, cache_dir=cache_dir)
 
 
+def known(source, *, revision=None) -> dict | None:
+    """``config.json`` of a checkpoint, read without a call; None where this machine has none that can be read."""
+    try:
+        return read_config(find(source, revision=revision, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+
+
 def fetch(name: str, local_files_only: bool, **where) -> Path:
     """A repository of the hub in its cache; it calls out only if it is not there yet."""
     from huggingface_hub import hf_hub_download, snapshot_download

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ class RecordingEncoder(TransformerMixin, BaseEstimator):
         self.min_coverage = min_coverage
         self.nonwear = nonwear
 
-    def fit(self, recordings, y=None):
+    def fit(self, recordings, y=None) -> Self:
         """Check the parameters; nothing is learnt.
 
         Parameters
@@ -79,7 +79,7 @@ class RecordingEncoder(TransformerMixin, BaseEstimator):
         self._check_parameters()
         return self
 
-    def transform(self, recordings):
+    def transform(self, recordings) -> pd.DataFrame:
         """Embed recordings.
 
         Parameters
