@@ -43,13 +43,13 @@ class Help(argparse.HelpFormatter):
         return "\n\n".join(part if part.startswith("  ") else textwrap.fill(part, width) for part in parts)
 
 
-def command(commands, name: str, summary: str, description: str, *examples: str) -> argparse.ArgumentParser:
+def command(commands, name: str, call: str, summary: str, description: str, *examples: str) -> argparse.ArgumentParser:
     head = "Example" if len(examples) == 1 else "Examples"
     shown = "\n".join(f"  wearembed {example}" for example in examples)
     epilog = f"{head}:\n\n{shown}"
-    return commands.add_parser(
-        name, help=summary, description=description, epilog=epilog, formatter_class=Help, allow_abbrev=False
-    )
+    usage = f"wearembed {name} {call} [options]".replace("  ", " ")
+    told = {"usage": usage, "description": description, "epilog": epilog}
+    return commands.add_parser(name, help=summary, formatter_class=Help, allow_abbrev=False, **told)
 
 
 def shared(one: argparse.ArgumentParser):
@@ -78,6 +78,7 @@ def embed(commands):
     one = command(
         commands,
         "embed",
+        "RECORDING... -o OUT",
         "turn recordings into a table of embeddings",
         "Embed recordings, window by window. A row says participant, recording, start, coverage, and the embedding as "
         "columns e0, e1, ... Windows with gaps are left out and counted. A recording that cannot be read is named at "
@@ -132,6 +133,7 @@ def pretrain(commands):
     one = command(
         commands,
         "pretrain",
+        "STORE -o FOLDER",
         "train an encoder on a store of windows",
         "Train an encoder on the windows of a store, without labels, and save it as a folder of weights. The state "
         "after each epoch is kept beside it, in a folder called FOLDER-training: run the same line again after a crash "
@@ -162,6 +164,7 @@ def evaluate(commands):
     one = command(
         commands,
         "evaluate",
+        "WEIGHTS... STORE --target COLUMN",
         "measure encoders on labelled windows, beside baselines",
         "Probe frozen embeddings with a linear model, tested on participants who were not trained on. Beside the "
         "weights stand the same net untrained, hand-made features, and the answer that looks at nothing. In brackets: "
@@ -184,6 +187,7 @@ def info(commands):
     one = command(
         commands,
         "info",
+        "WHAT",
         "say what weights, a store or a recording are",
         "Say what is there: of weights what goes in and comes out, what they were trained on and what their card says; "
         "of a store its windows, participants and labels; of a recording its rate, length and gaps.",
@@ -202,6 +206,7 @@ def push(commands):
     one = command(
         commands,
         "push",
+        "FOLDER REPO",
         "publish weights on the Hugging Face hub",
         "Publish a folder of weights as one commit of four files. Licence and data have to be known, from the folder "
         "or from here. The token is that of HF_TOKEN, or of hf auth login. --dry-run sends nothing and shows it all.",
@@ -222,6 +227,7 @@ def demo(commands):
     one = command(
         commands,
         "demo",
+        "",
         "simulate a recording and embed it",
         "Simulate ten minutes of a wrist, write them as CSV, embed them, and say where everything is.",
         "demo --report demo.html",

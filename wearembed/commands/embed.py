@@ -88,14 +88,22 @@ def embedded(args, sources: list[Source], encoder, parts: Parts) -> tuple[list[d
     model = RecordingEncoder(
         encoder, args.step, windowwise(args.pool), min_coverage=args.min_coverage, nonwear=args.nonwear
     )
-    slow = 0.1 if sys.stderr.isatty() else 30  # a log shall not fill with bars
-    with tqdm(sources, unit="file", disable=args.quiet, mininterval=slow, dynamic_ncols=True) as bar:
+    slow = not sys.stderr.isatty()  # a log shall not fill with bars
+    with tqdm(sources, unit="file", disable=args.quiet, mininterval=30 if slow else 0.1, dynamic_ncols=True) as bar:
         for source in bar:
-            bar.set_postfix_str(source.name)
+            bar.set_postfix_str(source.name, refresh=not slow)
             try:
                 before = parts.finished(source)
                 about = before or one_recording(args, source, model, parts, bar)
-                done.append({"path": str(source.path), **about, "part": parts.file(source), "kept": before is not None})
+                done.append(
+                    {
+                        "path": str(source.path),
+                        "name": source.name,
+                        **about,
+                        "part": parts.file(source),
+                        "kept": before is not None,
+                    }
+                )
             except CannotWrite:
                 raise
             except Exception as error:  # a damaged file may raise anything, and the others are done all the same
@@ -136,7 +144,7 @@ def rows(args, source: Source, recording: Recording, model, about: dict, bar) ->
         about["coverage"] += float(table.loc[there, "coverage"].sum())
         if len(table):
             passed = (table["start"].iloc[-1] - recording.start).total_seconds() / recording.duration
-            bar.set_postfix_str(f"{source.name}, {min(passed, 1):.0%}")
+            bar.set_postfix_str(f"{source.name}, {min(passed, 1):.0%}", refresh=sys.stderr.isatty())
         table["start"] = table["start"].dt.as_unit("ns")
         kept = table if args.keep_gaps or args.pool == "participant" else table[there]
         if len(kept):
@@ -193,7 +201,8 @@ def lines(args, encoder, done, failed, told) -> list:
     coverage = sum(one["coverage"] * one["n_rows"] for one in done) / max(1, n_windows)
     pool = windowwise(args.pool)
     length = f" of {encoder.contract_.seconds:g} s" if pool is None else ""
-    rest = f"{told['n_left_out']} {'more without numbers' if args.keep_gaps else 'left out for gaps'}"
+    why = "left out for gaps and non-wear" if args.nonwear else "left out for gaps"
+    rest = f"{told['n_left_out']} {'more without numbers' if args.keep_gaps else why}"
     head.append((f"{ROW[pool]}s", f"{n_windows}{length}, mean coverage {share(coverage)}, {rest}"))
     parts = f" in {count(len(done), 'part')}" if args.out.is_dir() else ""
     return [*head, ("wrote", f"{args.out}: {told['n_rows']} rows{parts}, {told['dim']} numbers each")]

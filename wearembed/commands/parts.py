@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -194,18 +195,16 @@ def means(files: list[Path], out: Path):
     """The mean over each participant's windows as one table; those without numbers count for coverage alone."""
     sums: dict[str, list] = {}
     for rows in groups(files):
-        table = rows.to_pandas()
-        Z = table.filter(regex=r"^e\d+$")
-        for person, own in table.groupby("participant", sort=False):
-            there = Z.loc[own.index].dropna()
+        for person, own in rows.to_pandas().groupby("participant", sort=False):
+            Z = own.filter(regex=r"^e\d+$").dropna()
             total = sums.setdefault(str(person), [0.0, 0, 0.0, 0])
-            total[0] = total[0] + there.sum(dtype="float64")
-            total[1] += len(there)
+            total[0] = total[0] + Z.to_numpy(np.float64).sum(0)
+            total[1] += len(Z)
             total[2] += float(own["coverage"].sum())
             total[3] += len(own)
     head = {"participant": list(sums), "coverage": [total[2] / total[3] for total in sums.values()]}
-    Z = pd.DataFrame([total[0] / total[1] for total in sums.values()]).astype("float32")
-    table = pd.concat([pd.DataFrame(head), Z], axis=1)
+    Z = np.stack([total[0] / total[1] for total in sums.values()]).astype(np.float32)
+    table = pd.concat([pd.DataFrame(head), pd.DataFrame(Z).add_prefix("e")], axis=1)
     data = table.to_parquet(index=False) if out.suffix == ".parquet" else table.to_csv(index=False).encode()
     with writing(out):
         hub.write(out, data)
