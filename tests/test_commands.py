@@ -409,7 +409,18 @@ def test_pretrain_is_the_same_as_fit_and_the_same_line_goes_on(cohort, weights, 
     assert loaded.training_["data"] == ["make_motion"] and "wearembed pretrain" in loaded.training_["description"]
     checkpoints = weights.with_name("small-training")
     assert (checkpoints / "checkpoint.pt").exists()
-    call = ["pretrain", cohort, "-o", weights.with_name("small"), *SMALL, "--license", "mit", "--synthetic"]
+    call = [
+        "pretrain",
+        cohort,
+        "-o",
+        weights.with_name("small"),
+        *SMALL,
+        "--license",
+        "mit",
+        "--synthetic",
+        "--data",
+        "make_motion",
+    ]
     document = told(capsys, *call, "--set", "max_epochs=3")
     assert document["epochs"] == 3 and len(document["history"]) == 3
     assert document["history"][0]["train_loss"] == same.history_[0]["train_loss"], "it went on, and did not begin anew"
@@ -500,6 +511,7 @@ def test_info_of_a_recording_says_rate_length_and_gaps(tmp_path, capsys):
     assert "is a folder of something else" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:httpx2", "ignore:Use 'content=:DeprecationWarning")
 def test_push_shows_first_and_then_sends_what_it_showed(weights, tmp_path, monkeypatch, capsys):
     with LoopbackHub().open() as server:
         monkeypatch.setattr(constants, "ENDPOINT", server.url)

@@ -62,7 +62,7 @@ def test_embedding_a_folder_that_is_killed_again_and_again_ends_as_if_it_had_not
     assert n_killed, "it was never killed: the recordings are too short for this machine"
     names = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert sorted(path.name for path in out.iterdir()) == names and len(names) == 31
-    for name in names[1:]:
+    for name in names[:-1]:  # the last is _run.json
         pd.testing.assert_frame_equal(pd.read_parquet(out / name), pd.read_parquet(tmp_path / "whole" / name))
 
 

@@ -24,7 +24,7 @@ HOUR = 3600
 def hours(n, seed=0, sfreq=20, start="2026-03-01 08:00", off=(), **kwargs):
     """A recording of so many hours; `off` are hours in which it lies on a table."""
     motion = datasets.make_motion(n_participants=1, n_windows=60, random_state=seed)
-    signal = np.tile(np.concatenate(list(motion.data), axis=1)[:, ::5], (1, 100))[:, : int(n * HOUR * sfreq)]
+    signal = np.tile(np.concatenate(list(motion.data), axis=1)[:, ::5], (1, 400))[:, : int(n * HOUR * sfreq)]
     t = np.arange(signal.shape[1]) / sfreq
     for begin, end in off:
         signal[:, (t >= begin * HOUR) & (t < end * HOUR)] = [[0.0], [0.0], [1.0]]
@@ -154,18 +154,21 @@ def test_a_browser_shows_the_page_without_a_word_of_complaint(page, tmp_path, wi
 
 
 def test_facts_of_a_recording_are_those_that_were_put_in():
-    recording = hours(4, off=[(1, 3)])
+    recording = hours(14, off=[(6, 9)])
     signal = recording.signal.copy()
-    signal[:, 3 * HOUR * 20 : int(3.5 * HOUR) * 20] = np.nan
+    signal[:, int(13.3 * HOUR) * 20 : int(13.5 * HOUR) * 20] = np.nan
     signal[0] = signal[0].clip(-2, 2)
     signal[0, :500] = 2.0
     about = facts(Recording(signal, 20, "P01", "g", start=recording.start), ["a word"], nonwear=True)
-    assert about["recorded"] == pytest.approx(3.5 / 4, abs=0.005) and about["n_gaps"] == 1
-    assert about["seconds"] == 4 * HOUR and about["dated"] and about["warnings"] == ["a word"]
-    assert about["clipped"] == pytest.approx((signal[0] == 2).sum() / signal.shape[1])
+    assert about["recorded"] == pytest.approx(13.8 / 14, abs=0.0005) and about["n_gaps"] == 1
+    assert about["seconds"] == 14 * HOUR and about["dated"] and about["warnings"] == ["a word"]
+    assert about["clipped"] == pytest.approx((np.abs(signal[0]) == 2).sum() / signal.shape[1])
     recorded, worn = (np.array(about["timeline"][name]) for name in ("recorded", "worn"))
-    assert recorded[: BINS * 3 // 4].min() == 1 and recorded[BINS * 13 // 16] == 0
-    assert worn[: BINS // 5].min() == 1 and worn[BINS // 2] == 0
+    at = (np.arange(BINS) + 0.5) / BINS * 14  # hours
+    assert recorded[at < 13].min() == 1 and (recorded[(at > 13.35) & (at < 13.45)] == 0).all()
+    assert (
+        worn[at < 5.7].min() == 1 and worn[(at > 7) & (at < 8.7)].max() == 0 and worn[(at > 9.5) & (at < 13)].min() == 1
+    )
     assert not facts(hours(0.1, start=0), [])["dated"]
 
 

@@ -37,6 +37,7 @@ def run(args) -> Outcome:
     told = {
         "command": "evaluate",
         "store": store.path,
+        "given": args.store,
         "target": args.target,
         "n_windows": len(y),
         "n_without_label": len(store) - len(y),
@@ -68,7 +69,7 @@ def save(table: pd.DataFrame, out: Path):
 def head(told: dict) -> list:
     without = f", {told['n_without_label']:,} without a label left out" if told["n_without_label"] else ""
     people = f"{told['n_participants']} participants in {told['n_folds']} folds"
-    return [("store", f"{told['store']}: {count(told['n_windows'], 'window')} of {people}{without}")]
+    return [("store", f"{told['given']}: {count(told['n_windows'], 'window')} of {people}{without}")]
 
 
 def foot(told: dict, encoders: dict) -> list:
@@ -84,7 +85,8 @@ def text(table: pd.DataFrame) -> str:
     """A line an encoder with the first score of the task, and what sets an encoder apart from the best baseline."""
     score = table["score"].iloc[0]
     own = table[table["score"] == score]
-    width = max(len(name) for name in own["encoder"])
+    told = [*own["encoder"], *("  less " + name for name in own["against"] if isinstance(name, str))]
+    width = max(map(len, told))
     lines = [f"{'':<{width}}  {score}"]
     for row in own.itertuples():
         lines.append(f"{row.encoder:<{width}}  {interval(row.pooled, row.low, row.high)}")

@@ -106,6 +106,7 @@ def of_store(store: WindowStore, args) -> Outcome:
         "command": "info",
         "kind": "store",
         "path": store.path,
+        "given": args.what,
         "n_windows": len(store),
         "n_channels": store.n_channels,
         "n_times": store.n_times,
@@ -133,10 +134,11 @@ def column_of(column: pd.Series) -> dict:
 
 def store_lines(told: dict) -> list:
     people = told["participants"]
-    each = f", {min(people.values())} to {max(people.values())} windows each" if people else ""
+    least, most = min(people.values(), default=0), max(people.values(), default=0)
+    each = f", {least if least == most else f'{least} to {most}'} windows each" if people else ""
     seconds = told["n_times"] / told["sfreq"]
     lines = [
-        ("store", f"{told['path']}"),
+        ("store", f"{told['given']}"),
         (
             "windows",
             f"{told['n_windows']:,} of {told['n_channels']} channels x {told['n_times']} samples at "

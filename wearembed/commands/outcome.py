@@ -82,7 +82,7 @@ def duration(seconds: float) -> str:
     for name, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {name}"
-    return f"{seconds:.4g} s"
+    return f"{seconds:.3g} s"
 
 
 def share(part: float) -> str:

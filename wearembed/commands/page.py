@@ -214,9 +214,9 @@ def recording_colours(owner: np.ndarray, names: Sequence[str]) -> tuple[list[str
 
 
 def time_colours(owner: np.ndarray, start: np.ndarray, done: list[dict]) -> tuple[list[str], tuple[str, str]]:
-    """By the local time of day; where recordings do not know it, by the time since their start."""
+    """By the local time of day; where recordings do not know it, or are short, by the time since their start."""
     when = pd.DatetimeIndex(start)
-    if all(one["dated"] for one in done):
+    if all(one["dated"] for one in done) and when.max() - when.min() > pd.Timedelta(hours=6):
         hours = np.asarray((when - when.normalize()) / pd.Timedelta(days=1))
         return along(hours, DAY), ("by time of day", scale(DAY, ["0 h", "6 h", "12 h", "18 h", "24 h"]))
     began = pd.DatetimeIndex([pd.Timestamp(one["start"]).tz_localize(None) for one in done])[owner]

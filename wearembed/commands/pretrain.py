@@ -23,7 +23,7 @@ def run(args) -> Outcome:
     store = WindowStore(args.store)
     if not len(store):
         raise ValueError(f"{store.path} has no windows. Append some: WindowStore(path).append(X, participant=...).")
-    checkpoints = out.with_name(f"{out.name}-training")
+    checkpoints = checkpoints_of(out)
     encoder = made(args, store, checkpoints)
     if not (args.quiet or args.json) and first:
         encoder.set_params(verbose=1)
@@ -40,6 +40,11 @@ def run(args) -> Outcome:
         windows=store if hasattr(encoder, "transform") else None,
     )
     return outcome(args, encoder, store, out, checkpoints)
+
+
+def checkpoints_of(out: Path) -> Path:
+    """Where the state of training is kept, beside the weights."""
+    return out.with_name(f"{out.name}-training")
 
 
 def made(args, store: WindowStore, checkpoints: Path):
@@ -103,9 +108,9 @@ def outcome(args, encoder, store: WindowStore, out: Path, checkpoints: Path) -> 
     people = f" of {count(told['n_participants'], 'participant')}" if told["n_participants"] else ""
     loss = f", loss {last['train_loss']:.4g} at the end" if last else ""
     lines: list = [
-        ("store", f"{store.path}: {count(len(store), 'window')}{people}"),
+        ("store", f"{args.store}: {count(len(store), 'window')}{people}"),
         ("trained", f"{args.encoder}, {count(told['epochs'], 'epoch')} in {duration(seconds)}{loss}"),
-        ("checkpoints", f"{checkpoints}: more max_epochs goes on from there; delete it if there will be none"),
-        ("wrote", f"{out}: {told['n_parameters']:,} parameters"),
+        ("checkpoints", f"{checkpoints_of(args.out)}: delete it once there will be no more epochs"),
+        ("wrote", f"{args.out}: {told['n_parameters']:,} parameters"),
     ]
     return Outcome(told, lines)

@@ -26,7 +26,7 @@ def facts(recording: Recording, told: list[str], nonwear: bool = False) -> dict[
     nonwear : bool, default=False
         Look for time in which it was not worn.
     """
-    recorded, n_gaps = when_recorded(recording)
+    recorded, n_present, n_gaps = when_recorded(recording)
     worn = when_worn(recording) if nonwear else None
     return {
         "participant": recording.participant,
@@ -39,7 +39,7 @@ def facts(recording: Recording, told: list[str], nonwear: bool = False) -> dict[
         "channels": list(recording.channel_names),
         "n_samples": int(recording.signal.shape[1]),
         "n_lost": recording.n_lost,
-        "recorded": float(recorded.mean()),
+        "recorded": min(1.0, n_present / max(1e-9, recording.duration * recording.sfreq)),
         "n_gaps": n_gaps,
         "worn": None if worn is None else float(worn.mean()),
         "clipped": clipped(recording),
@@ -51,8 +51,8 @@ def facts(recording: Recording, told: list[str], nonwear: bool = False) -> dict[
     }
 
 
-def when_recorded(recording: Recording) -> tuple[np.ndarray, int]:
-    """The share of each bin of the timeline that samples cover, and how many gaps there are."""
+def when_recorded(recording: Recording) -> tuple[np.ndarray, int, int]:
+    """The share of each bin of the timeline that samples cover, how many there are, and how many gaps."""
     n, rate, length = recording.signal.shape[1], recording.sfreq, recording.duration
     taken, n_gaps, last = np.zeros(BINS), 0, 0.0
     step = gap_step(recording)
@@ -64,7 +64,9 @@ def when_recorded(recording: Recording) -> tuple[np.ndarray, int]:
             n_gaps += int((np.diff(t, prepend=last) > step).sum())
             last = float(t[-1])
     n_gaps += length - last > step + 1 / rate
-    return np.minimum(1, taken / max(length * rate / BINS, 1e-9)), int(n_gaps)
+    wanted = max(length * rate / BINS, 1e-9)
+    # A bin has a sample more or less than its share, which shows where it has few.
+    return np.where(taken > 0, np.minimum(1, (taken + 1) / wanted), 0), int(taken.sum()), int(n_gaps)
 
 
 def gap_step(recording: Recording) -> float:
