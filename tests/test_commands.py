@@ -303,6 +303,13 @@ def test_two_processes_do_not_write_one_folder(study, tmp_path, capsys):
         fcntl.flock(held, fcntl.LOCK_EX)
         assert main(["embed", str(study), "-o", str(out), "--quiet"]) == 1
     assert "Another process is writing" in capsys.readouterr().err
+    parts = tmp_path / ".table.csv.parts"
+    parts.mkdir()
+    with open(parts / "_run.json", "ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert main(["embed", str(study), "-o", str(tmp_path / "table.csv"), "--quiet"]) == 1
+        assert "Another process is writing" in capsys.readouterr().err and parts.exists()
+    assert main(["embed", str(study), "-o", str(tmp_path / "table.csv"), "--quiet"]) == 0 and not parts.exists()
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])

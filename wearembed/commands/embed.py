@@ -17,7 +17,7 @@ from ..encoders import Encoder
 from ..recordings import Recording, RecordingEncoder, read_recording
 from . import page
 from .outcome import Outcome, count, one_line, share
-from .parts import FAILURES, TABLES, CannotWrite, Parts, join, means, n_rows, scratch_folder
+from .parts import FAILURES, TABLES, CannotWrite, Parts, identity, join, means, n_rows, scratch_folder
 from .quality import facts
 from .sources import Source, find
 
@@ -120,6 +120,7 @@ def windowwise(pool: str | None) -> str | None:
 
 def one_recording(args, source: Source, model: RecordingEncoder, parts: Parts, bar) -> dict[str, Any]:
     """Read, embed and write one recording."""
+    read = identity(source) if source.path.exists() else {}  # before it is read: it may change meanwhile
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         recording = read_recording(source.path, participant=source.participant, sfreq=args.sfreq, units=args.units)
@@ -127,7 +128,7 @@ def one_recording(args, source: Source, model: RecordingEncoder, parts: Parts, b
     for one in said:
         tqdm.write(f"warning: {source.name}: {one}", file=sys.stderr)
     about = facts(recording, said, args.nonwear)
-    about |= {"n_rows": 0, "n_left_out": 0, "coverage": 0.0}
+    about |= {"n_rows": 0, "n_left_out": 0, "coverage": 0.0, "source": read}
     frames = rows(args, source, recording, model, about, bar)
     parts.write(source, frames, about)
     return about

@@ -53,7 +53,7 @@ class Parts:
             before = run.read()
             self.agree(before)
             with writing(self.folder):
-                for scratch in self.folder.rglob(f".*{SCRATCH}"):
+                for scratch in self.folder.rglob(f".*.parquet{SCRATCH}"):
                     scratch.unlink()
                 if before != self.told():
                     run.truncate(0)
@@ -96,7 +96,7 @@ class Parts:
         raise ValueError(f"{file} is the part of another recording, {then.get('path')}. Name another folder.")
 
     def write(self, source: Source, frames: Iterator[pd.DataFrame], about: dict[str, Any]) -> Path:
-        """Write a recording's rows as they come; `about` is asked for its last word when all of them have."""
+        """Write a recording's rows as they come, and `about`, its ``source`` among that, when all of them have."""
         file = self.file(source)
         scratch = file.with_name(f".{file.name}{SCRATCH}")
         with writing(file):
@@ -113,7 +113,7 @@ class Parts:
             if writer is None:
                 raise ValueError("it has no rows.")
             with writing(file):
-                writer.add_key_value_metadata({KEY: json.dumps({**about, "source": identity(source)})})
+                writer.add_key_value_metadata({KEY: json.dumps(about)})
                 writer.close()
                 with open(scratch, "rb") as f:
                     os.fsync(f.fileno())
@@ -174,6 +174,9 @@ def read_about(file: Path) -> dict[str, Any]:
 def scratch_folder(out: Path) -> Path:
     """Where the parts of a table wait until all are there; one that a killed process left is deleted."""
     folder = out.with_name(f".{out.name}.parts")
+    if (folder / RUN).exists():
+        with open(folder / RUN, "ab") as run:
+            lock(run, out)  # or it is of a process that is at work
     shutil.rmtree(folder, ignore_errors=True)
     return folder
 
