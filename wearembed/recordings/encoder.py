@@ -118,22 +118,38 @@ class RecordingEncoder(TransformerMixin, BaseEstimator):
         for recording in each(recordings):
             yield self._windows(recording) if self.pool is None else self._means(recording)
 
+    def pieces(self, recordings) -> Iterator[pd.DataFrame]:
+        """Give a row a window, some minutes of windows at a time: not even those of one recording are held together.
+
+        Parameters
+        ----------
+        recordings : Recording or path, or iterable of them
+
+        Yields
+        ------
+        pandas.DataFrame
+            As of `transform`.
+        """
+        self._check_parameters()
+        if self.pool is not None:
+            raise ValueError(f"pieces are of windows, and pool={self.pool!r} asks for means. Use parts or transform.")
+        for recording in each(recordings):
+            for block, Z in self._embedded(recording):
+                yield self._frame([filled(block, Z)], recording, stamps(recording, block.starts), block.coverage)
+
     def _windows(self, recording: Recording) -> pd.DataFrame:
         parts, index = [], []
         for block, Z in self._embedded(recording):
-            whole = np.full((len(block.starts), Z.shape[1]), np.nan, np.float32)
-            whole[block.keep] = Z
-            parts.append(whole)
+            parts.append(filled(block, Z))
             index.append(np.column_stack([block.starts, block.coverage]))
         seconds, coverage = np.concatenate(index or [np.zeros((0, 2))]).T
-        start = recording.start + pd.to_timedelta(seconds, unit="s")
-        return self._frame(parts, recording, start, coverage)
+        return self._frame(parts, recording, stamps(recording, seconds), coverage)
 
     def _means(self, recording: Recording) -> pd.DataFrame:
         """Means by the minutes, hours or days in which windows start."""
         sums: dict[pd.Timestamp, list] = {}  # of embeddings, their number, coverage, windows
         for block, Z in self._embedded(recording):
-            begin = floored(recording.start + pd.to_timedelta(block.starts, unit="s"), self.pool)
+            begin = floored(stamps(recording, block.starts), self.pool)
             code, names = pd.factorize(begin)
             own = code[block.keep]
             for n, name in enumerate(names):
@@ -244,6 +260,17 @@ def flat(recordings) -> Iterator[Recording | Path]:
 
 def embed(encoder, windows: np.ndarray) -> np.ndarray:
     return np.asarray(encoder.transform(windows), np.float32)
+
+
+def filled(block: Block, Z: np.ndarray) -> np.ndarray:
+    """A row for each window of a block, NaN where it is not covered."""
+    whole = np.full((len(block.starts), Z.shape[1]), np.nan, np.float32)
+    whole[block.keep] = Z
+    return whole
+
+
+def stamps(recording: Recording, seconds: np.ndarray) -> pd.DatetimeIndex:
+    return recording.start + pd.to_timedelta(seconds, unit="s")
 
 
 def mean(total, n: int, dim: int) -> np.ndarray:

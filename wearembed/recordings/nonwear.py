@@ -29,7 +29,8 @@ def worn_stretches(recording: Recording) -> np.ndarray:
     if recording.duration < HOUR + 1:
         return np.array([[0.0, recording.duration]])
     accel, rate = thinned(recording)
-    told = AccelThresholdWearDetection().predict(time=np.arange(len(accel)) / rate, accel=accel, fs=rate)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where all of it is of one kind
+        told = AccelThresholdWearDetection().predict(time=np.arange(len(accel)) / rate, accel=accel, fs=rate)
     worn = np.asarray(told["wear"], np.float64).reshape(-1, 2) / rate
     worn[worn >= (len(accel) - 1) / rate] = recording.duration
     worn[worn[:, 0] > 0, 0] += HOUR - QUARTER

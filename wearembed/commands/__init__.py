@@ -1,0 +1,1 @@
+"""What the command line does, a file each command: ``run(args)`` does the work and gives an `Outcome`."""

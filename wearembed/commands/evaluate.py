@@ -1,0 +1,103 @@
+"""Encoders on labelled windows of a store, participants apart, beside the rows that a claim needs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import hub
+from ..encoders import Encoder, HandmadeFeatures
+from ..evaluation import compare
+from ..stores import WindowStore
+from .outcome import Outcome, count
+
+FEATURES = "hand-made features"
+BEST = "against the best baseline"
+
+
+def run(args) -> Outcome:
+    """Compare weights, their untrained nets, hand-made features and the blind answer."""
+    if args.out is not None and args.out.suffix not in (".csv", ".json"):
+        raise ValueError(f"-o names a table to write, ending in .csv or .json; got {args.out}.")
+    store = WindowStore(args.store)
+    windows, y = labelled(store, args.target)
+    encoders = {name: Encoder.from_pretrained(name, device=args.device) for name in args.weights}
+    data = {"data": windows, "target": y, "groups": windows.groups, "sfreq": store.sfreq, "units": store.units}
+    table = compare(
+        {**encoders, FEATURES: HandmadeFeatures()},
+        {store.path.name: data},
+        baselines=[FEATURES],
+        probe=args.probe,
+        task=args.task,
+        cv=args.folds,
+        random_state=args.seed,
+    )
+    if args.out is not None:
+        save(table, args.out)
+    told = {
+        "command": "evaluate",
+        "store": store.path,
+        "given": args.store,
+        "target": args.target,
+        "n_windows": len(y),
+        "n_without_label": len(store) - len(y),
+        "n_participants": int(table["n_participants"].iloc[0]),
+        "n_folds": int(table["n_folds"].iloc[0]),
+        "out": args.out,
+        "scores": table.to_dict("records"),
+    }
+    return Outcome(told, [*head(told), "", text(table), *foot(told, encoders)])
+
+
+def labelled(store: WindowStore, target: str) -> tuple[WindowStore, np.ndarray]:
+    """The windows that have a label, none of which is read, and their labels."""
+    index = store.index
+    if target not in index:
+        raise ValueError(f"{store.path} has no column {target!r}. Its columns are {', '.join(index.columns)}.")
+    known = index[target].notna().to_numpy()
+    if not known.any():
+        raise ValueError(f"No window of {store.path} has a {target}. Append labels: store.append(..., {target}=y).")
+    y = index.loc[known, target]
+    return store.rows(known), y.to_numpy(dtype=None if pd.api.types.is_numeric_dtype(y) else str)
+
+
+def save(table: pd.DataFrame, out: Path):
+    text = table.to_csv(index=False) if out.suffix == ".csv" else table.to_json(orient="records", indent=1)
+    hub.write(out, text.encode())
+
+
+def head(told: dict) -> list:
+    without = f", {told['n_without_label']:,} without a label left out" if told["n_without_label"] else ""
+    people = f"{told['n_participants']} participants in {told['n_folds']} folds"
+    return [("store", f"{told['given']}: {count(told['n_windows'], 'window')} of {people}{without}")]
+
+
+def foot(told: dict, encoders: dict) -> list:
+    lines: list = [""]
+    for name, encoder in encoders.items():
+        if encoder.training_.get("synthetic"):
+            lines.append(("note", f"{name} was pretrained on synthetic data only"))
+    lines.append(("note", "in brackets the 95 % interval over participants; untrained nets have random weights"))
+    return [*lines, ("wrote", f"{told['out']}")] if told["out"] else lines
+
+
+def text(table: pd.DataFrame) -> str:
+    """A line an encoder with the first score of the task, and what sets an encoder apart from the best baseline."""
+    score = table["score"].iloc[0]
+    own = table[table["score"] == score]
+    told = [*own["encoder"], *("  less " + name for name in own["against"] if isinstance(name, str))]
+    width = max(map(len, told))
+    lines = [f"{'':<{width}}  {score}"]
+    for row in own.itertuples():
+        lines.append(f"{row.encoder:<{width}}  {interval(row.pooled, row.low, row.high)}")
+        if isinstance(row.against, str):
+            lines.append(f"{'  less ' + row.against:<{width}}  {interval(*difference(row), sign='+')}")
+    return "\n".join(lines)
+
+
+def difference(row) -> tuple[float, float, float]:
+    return row.difference, row.difference_low, row.difference_high
+
+
+def interval(value: float, low: float, high: float, sign: str = "") -> str:
+    return f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"

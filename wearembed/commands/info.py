@@ -1,0 +1,192 @@
+"""What weights, a store or a recording are, said before anything is done with them."""
+
+import warnings
+from pathlib import Path
+
+import pandas as pd
+
+from .. import hub
+from ..encoders import from_pretrained
+from ..recordings import read_recording
+from ..stores import WindowStore
+from ..stores.files import ABOUT
+from .outcome import Outcome, count, duration, share
+from .quality import facts
+from .sources import is_e4
+
+FEW = 12  # names that are told one by one
+
+
+def run(args) -> Outcome:
+    """Look what is there, and say it."""
+    path = Path(args.what).expanduser()
+    if (path / ABOUT).is_file():
+        return of_store(WindowStore(path), args)
+    if path.is_file() or (path.is_dir() and is_e4(path)):
+        return of_recording(path, args)
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise ValueError(
+            f"{path} is a folder of something else: expected weights (config.json), a store ({ABOUT}) or an Empatica "
+            f"E4 export. Name a file in it."
+        )
+    return of_weights(args)
+
+
+# --------------------------------------------------------------------------------- weights
+
+
+def of_weights(args) -> Outcome:
+    config = hub.load(args.what).config
+    estimator = from_pretrained(args.what, device="cpu")
+    training, contract = config["training"], config["contract"]
+    n_parameters = sum(p.numel() for p in estimator.net_.parameters())
+    told = {
+        "command": "info",
+        "kind": "weights",
+        "weights": args.what,
+        "estimator": config["estimator_class"],
+        "synthetic": bool(training.get("synthetic")),
+        "contract": {**contract, "seconds": contract["n_times"] / contract["sfreq"]},
+        "output": config["output"],
+        "n_parameters": n_parameters,
+        "training": training,
+        "wearembed_version": config.get("wearembed_version"),
+        "sha256": config["model_sha256"],
+        "verified": estimator.verify() if args.verify else None,
+    }
+    return Outcome(told, weights_lines(told))
+
+
+def weights_lines(told: dict) -> list:
+    contract, training = told["contract"], told["training"]
+    standardized = ", each window and channel standardised inside" if contract["standardized"] else ""
+    lines = [
+        ("weights", f"{told['weights']}: {told['estimator']}"),
+        ("pretrained", data_said(told["synthetic"], training)),
+        (
+            "takes",
+            f"windows of {contract['n_channels']} channels x {contract['n_times']} samples at {contract['sfreq']:g} Hz "
+            f"({contract['seconds']:g} s), in {contract['units']}{standardized}",
+        ),
+        ("gives", f"{told['output']}, from {told['n_parameters']:,} parameters"),
+        ("licence", training.get("license") or "none is said"),
+    ]
+    if training.get("description"):
+        lines.append(("card", training["description"]))
+    lines += [("result", result_said(row)) for row in training.get("results", [])]
+    lines.append(("sha256", told["sha256"]))
+    if told["verified"]:
+        lines.append(("verified", "hashes agree, and this machine computes the stored reference"))
+    return lines
+
+
+def data_said(synthetic: bool, training: dict) -> str:
+    if training.get("untrained"):
+        return "NOT TRAINED: random weights"
+    data = ", ".join(training.get("data", [])) or "data that nobody named"
+    if training.get("n_windows"):
+        people = f" of {count(training['n_participants'], 'participant')}" if training.get("n_participants") else ""
+        data += f" ({count(training['n_windows'], 'window')}{people})"
+    return f"SYNTHETIC DATA ONLY: {data}" if synthetic else data
+
+
+def result_said(row: dict) -> str:
+    others = [str(value) for key, value in row.items() if key not in ("value", "low", "high")]
+    return f"{', '.join(others)}: {row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+
+
+# --------------------------------------------------------------------------------- stores
+
+
+def of_store(store: WindowStore, args) -> Outcome:
+    index = store.index
+    people = index["participant"].value_counts(sort=False) if len(index) else pd.Series(dtype=int)
+    labels = [name for name in index if name not in ("participant", "session", "recording", "start", "stop")]
+    told = {
+        "command": "info",
+        "kind": "store",
+        "path": store.path,
+        "given": args.what,
+        "n_windows": len(store),
+        "n_channels": store.n_channels,
+        "n_times": store.n_times,
+        "sfreq": store.sfreq,
+        "units": store.units,
+        "seconds": len(store) * store.n_times / store.sfreq,
+        "bytes": sum(file.stat().st_size for file in store.path.iterdir() if file.is_file()),
+        "participants": {str(name): int(n) for name, n in people.items()},
+        "columns": {name: column_of(index[name]) for name in labels if index[name].notna().any()},
+        "verified": store.verify() is store if args.verify else None,
+    }
+    return Outcome(told, store_lines(told))
+
+
+def column_of(column: pd.Series) -> dict:
+    """Numbers by their range; words, and whole numbers of few kinds, by how many there are of each."""
+    kinds = column.dropna().value_counts()
+    missing = int(column.isna().sum())
+    if pd.api.types.is_float_dtype(column) or len(kinds) > 4 * FEW:
+        numeric = pd.api.types.is_numeric_dtype(column)
+        ends = {"low": column.min(), "high": column.max()} if numeric else {}
+        return {"n_kinds": len(kinds), "missing": missing, **ends}
+    return {"n_kinds": len(kinds), "missing": missing, "counts": {str(kind): int(n) for kind, n in kinds.items()}}
+
+
+def store_lines(told: dict) -> list:
+    people = told["participants"]
+    least, most = min(people.values(), default=0), max(people.values(), default=0)
+    each = f", {least if least == most else f'{least} to {most}'} windows each" if people else ""
+    seconds = told["n_times"] / told["sfreq"]
+    lines = [
+        ("store", f"{told['given']}"),
+        (
+            "windows",
+            f"{told['n_windows']:,} of {told['n_channels']} channels x {told['n_times']} samples at "
+            f"{told['sfreq']:g} Hz ({seconds:g} s), in {told['units']}",
+        ),
+        ("in all", f"{duration(told['seconds'])}, {told['bytes'] / 1e6:.1f} MB on disk"),
+        ("participants", f"{len(people)}{each}"),
+    ]
+    lines += [("column", f"{name}: {column_said(column)}") for name, column in told["columns"].items()]
+    if told["verified"]:
+        lines.append(("verified", "every file is as it was written"))
+    return lines
+
+
+def column_said(column: dict) -> str:
+    missing = f", {column['missing']} missing" if column["missing"] else ""
+    if "counts" in column:
+        few = [f"{kind} {n}" for kind, n in list(column["counts"].items())[:FEW]]
+        return ", ".join(few) + (", ..." if column["n_kinds"] > FEW else "") + missing
+    if "low" in column:
+        return f"{column['low']:.4g} to {column['high']:.4g}{missing}"
+    return f"{column['n_kinds']} different ones{missing}"
+
+
+# --------------------------------------------------------------------------------- recordings
+
+
+def of_recording(path: Path, args) -> Outcome:
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        recording = read_recording(path)
+    about = facts(recording, [" ".join(str(warning.message).split()) for warning in noted])
+    about = {key: value for key, value in about.items() if key not in ("timeline", "worn", "dated")}
+    told = {"command": "info", "kind": "recording", "path": path, **about}
+    return Outcome(told, recording_lines(told))
+
+
+def recording_lines(told: dict) -> list:
+    channels = f"{len(told['channels'])} channels ({', '.join(told['channels'])})"
+    gaps = f"{count(told['n_gaps'], 'gap')}, {share(told['recorded'])} of the time is recorded"
+    lines = [
+        ("recording", f"{told['path']}"),
+        ("participant", told["participant"]),
+        ("starts", told["start"]),
+        ("lasts", f"{duration(told['seconds'])}, {told['n_samples']:,} samples at {told['sfreq']:.6g} Hz"),
+        ("holds", f"{channels} in {told['units']}"),
+        ("gaps", gaps + (f", about {told['n_lost']:,} samples lost" if told["n_lost"] else "")),
+    ]
+    if told["clipped"]:
+        lines.append(("clipped", f"{told['clipped']:.2%} of the samples are at the end of the range"))
+    return [*lines, *(("warning", one) for one in told["warnings"])]

@@ -1,0 +1,116 @@
+"""An encoder trained on a store, in one line that may be killed and run again."""
+
+import ast
+import contextlib
+import difflib
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from .. import encoders
+from ..hub.folder import refuse_foreign
+from ..stores import WindowStore
+from .outcome import Outcome, count, duration
+
+
+def run(args) -> Outcome:
+    """Train, and save what came of it; of several processes the first one speaks."""
+    first = os.environ.get("RANK", "0") == "0"
+    out = args.out.expanduser().resolve()
+    refuse_foreign(out)  # before hours of training
+    store = WindowStore(args.store)
+    if not len(store):
+        raise ValueError(f"{store.path} has no windows. Append some: WindowStore(path).append(X, participant=...).")
+    checkpoints = checkpoints_of(out)
+    encoder = made(args, store, checkpoints)
+    if not (args.quiet or args.json) and first:
+        encoder.set_params(verbose=1)
+    with contextlib.redirect_stdout(sys.stderr):  # skorch prints a line an epoch
+        encoder.fit(store, **({"paired": paired(args, store)} if args.paired else {}))
+    if not first:
+        return Outcome({"command": "pretrain", "rank": os.environ["RANK"]})
+    encoder.save_pretrained(
+        out,
+        data=args.data,
+        license=args.license,
+        synthetic=args.synthetic,
+        description=args.description or f"Trained by `wearembed {shlex.join(args.call)}`.",
+        windows=store if hasattr(encoder, "transform") else None,
+    )
+    return outcome(args, encoder, store, out, checkpoints)
+
+
+def checkpoints_of(out: Path) -> Path:
+    """Where the state of training is kept, beside the weights."""
+    return out.with_name(f"{out.name}-training")
+
+
+def made(args, store: WindowStore, checkpoints: Path):
+    """The encoder that was asked for, told of the store's windows."""
+    cls = getattr(encoders, args.encoder)
+    encoder = cls(sfreq=store.sfreq, units=store.units, device=args.device, random_state=args.seed)
+    encoder.set_params(checkpoint_dir=checkpoints)
+    for name, text in args.set:
+        set_one(encoder, name, value_of(text))
+    return encoder
+
+
+def set_one(encoder, name: str, value: Any):
+    """Set a parameter, of the encoder or of the distance that it has by default."""
+    known = encoder.get_params(deep=False)
+    if name.startswith("distance__") and "distance" in known and known["distance"] is None:
+        encoder.set_params(distance=encoders.RelConDistance())
+    known = encoder.get_params()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f" Did you mean {near[0]}?" if near else f" It has {', '.join(sorted(known))}."
+        raise ValueError(f"--set: {type(encoder).__name__} has no parameter {name!r}.{hint}")
+    encoder.set_params(**{name: value})
+
+
+def value_of(text: str) -> Any:
+    """A Python value where it reads as one, else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def paired(args, store: WindowStore) -> WindowStore:
+    other = WindowStore(args.paired)
+    if args.encoder != "DistilledAccelEncoder" or len(other) != len(store):
+        raise ValueError(
+            f"--paired is for DistilledAccelEncoder, with a row for each of the store's {len(store)} windows; got "
+            f"{args.encoder} and {len(other)} windows."
+        )
+    return other
+
+
+def outcome(args, encoder, store: WindowStore, out: Path, checkpoints: Path) -> Outcome:
+    last = encoder.history_[-1] if encoder.history_ else {}
+    seconds = sum(epoch.get("dur", 0.0) for epoch in encoder.history_)
+    told = {
+        "command": "pretrain",
+        "encoder": args.encoder,
+        "store": store.path,
+        "out": out,
+        "checkpoints": checkpoints,
+        "n_windows": len(store),
+        "n_participants": encoder.training_.get("n_participants"),
+        "n_parameters": sum(p.numel() for p in encoder.net_.parameters()),
+        "epochs": len(encoder.history_),
+        "final_loss": last.get("train_loss"),
+        "seconds": seconds,
+        "history": encoder.history_,
+    }
+    people = f" of {count(told['n_participants'], 'participant')}" if told["n_participants"] else ""
+    loss = f", loss {last['train_loss']:.4g} at the end" if last else ""
+    lines: list = [
+        ("store", f"{args.store}: {count(len(store), 'window')}{people}"),
+        ("trained", f"{args.encoder}, {count(told['epochs'], 'epoch')} in {duration(seconds)}{loss}"),
+        ("checkpoints", f"{checkpoints_of(args.out)}: delete it once there will be no more epochs"),
+        ("wrote", f"{args.out}: {told['n_parameters']:,} parameters"),
+    ]
+    return Outcome(told, lines)
