@@ -444,12 +444,6 @@ def test_pretrain_sets_parameters_of_the_distance_too(cohort, tmp_path, capsys):
     assert "Did you mean width?" in capsys.readouterr().err
 
 
-def test_other_processes_of_one_training_are_silent(cohort, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("RANK", "1")
-    assert main(["pretrain", str(cohort), "-o", str(tmp_path / "enc"), *SMALL, "--set", "max_epochs=1"]) == 0
-    assert not capsys.readouterr().out and not (tmp_path / "enc").exists()
-
-
 def test_pretrain_looks_where_it_will_write_before_it_trains(cohort, tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("mine")

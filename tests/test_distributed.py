@@ -18,7 +18,7 @@ from several import ALL, RESUMED, SIMCLR, X, groups, trained
 from sklearn.base import clone
 from torch.nn import BatchNorm1d
 
-from wearembed import SimCLREncoder, distributed
+from wearembed import SimCLREncoder, WindowStore, distributed
 from wearembed.distributed import Share
 from wearembed.nets.synced import whole_batch_norms
 
@@ -206,8 +206,8 @@ def test_a_process_that_is_killed_stops_the_others(two):
 # ------------------------------------------------------------------------------------- torchrun itself
 
 
-def torchrun(folder, script, *arguments, n=2):
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(n), str(script)]
+def torchrun(folder, *arguments, n=2):
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(n)]
     process = subprocess.Popen(
         [*run, *map(str, arguments)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -227,6 +227,19 @@ def test_the_example_pretrains_under_torchrun(tmp_path):
     from wearembed import RelConEncoder
 
     encoder = RelConEncoder.from_pretrained(tmp_path / "weights")
+    assert encoder.verify() and encoder.training_["processes"] == 2
+
+
+def test_the_command_pretrains_a_store_under_torchrun(tmp_path):
+    store = WindowStore.create(tmp_path / "store", n_channels=3, n_times=256, sfreq=100, units="g")
+    store.append(X, participant=groups)
+    small = {"width": 4, "blocks": (1,), "kernels": (3,), "max_epochs": 2, "batch_size": 16}
+    sets = [word for name, value in small.items() for word in ("--set", f"{name}={value}")]
+    call = ["pretrain", "store", "-o", "weights", "--encoder", "SimCLREncoder", "--device", "cpu", *sets]
+    code, said = torchrun(tmp_path, "-m", "wearembed", *call)
+    assert code == 0, said
+    assert said.count("wrote") == said.count("epoch 2 of 2") == 1, said
+    encoder = SimCLREncoder.from_pretrained(tmp_path / "weights")
     assert encoder.verify() and encoder.training_["processes"] == 2
 
 

@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from . import augment, datasets, embedding, evaluation, metrics, nets, objectives, plots, signals, stores
+from . import augment, converters, datasets, embedding, evaluation, metrics, nets, objectives, plots, signals, stores
 from .embedding import embed_store, read_embeddings
 from .encoders import (
     AccelContrastiveEncoder,
@@ -50,6 +50,7 @@ __all__ = [
     "TorchEncoder",
     "WindowStore",
     "augment",
+    "converters",
     "cut",
     "cut_into",
     "datasets",

@@ -48,7 +48,7 @@ class Parts:
             self.folder.mkdir(parents=True, exist_ok=True)
             run = open(self.folder / RUN, "a+b")  # noqa: SIM115, it is closed below
         with run:
-            lock(run, self.folder)
+            lock(run, busy(self.folder))
             run.seek(0)
             before = run.read()
             self.agree(before)
@@ -171,12 +171,16 @@ def read_about(file: Path) -> dict[str, Any]:
         return {}
 
 
+def busy(out: Path) -> str:
+    return f"Another process is writing to {out}. Wait for it, or name another place."
+
+
 def scratch_folder(out: Path) -> Path:
     """Where the parts of a table wait until all are there; one that a killed process left is deleted."""
     folder = out.with_name(f".{out.name}.parts")
     if (folder / RUN).exists():
         with open(folder / RUN, "ab") as run:
-            lock(run, out)  # or it is of a process that is at work
+            lock(run, busy(out))  # or it is of a process that is at work
     shutil.rmtree(folder, ignore_errors=True)
     return folder
 

@@ -3,13 +3,13 @@
 import ast
 import contextlib
 import difflib
-import os
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 from .. import encoders
+from ..distributed import is_first_process
 from ..hub.folder import refuse_foreign
 from ..stores import WindowStore
 from .outcome import Outcome, count, duration
@@ -17,7 +17,7 @@ from .outcome import Outcome, count, duration
 
 def run(args) -> Outcome:
     """Train, and save what came of it; of several processes the first one speaks."""
-    first = os.environ.get("RANK", "0") == "0"
+    first = is_first_process()
     out = args.out.expanduser().resolve()
     refuse_foreign(out)  # before hours of training
     store = WindowStore(args.store)
@@ -27,10 +27,10 @@ def run(args) -> Outcome:
     encoder = made(args, store, checkpoints)
     if not (args.quiet or args.json) and first:
         encoder.set_params(verbose=1)
-    with contextlib.redirect_stdout(sys.stderr):  # skorch prints a line an epoch
+    with contextlib.redirect_stdout(sys.stderr):
         encoder.fit(store, **({"paired": paired(args, store)} if args.paired else {}))
     if not first:
-        return Outcome({"command": "pretrain", "rank": os.environ["RANK"]})
+        return Outcome({"command": "pretrain", "out": out})
     encoder.save_pretrained(
         out,
         data=args.data,
