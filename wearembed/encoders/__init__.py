@@ -2,12 +2,13 @@
 
 from .base import Encoder
 from .baselines import HandmadeFeatures, RawWindows, Spectra
+from .classifier import FineTunedClassifier
 from .contrastive import AccelContrastiveEncoder, ECGContrastiveEncoder, PPGContrastiveEncoder
 from .distilled import DistilledAccelEncoder
-from .finetuned import FineTunedClassifier, FineTunedRegressor
 from .masked import AccelMaskedEncoder, PPGMaskedEncoder
 from .minirocket import MiniRocketFeatures
 from .pretrained import from_pretrained
+from .regressor import FineTunedRegressor
 from .relcon import RelConDistance, RelConEncoder
 from .simclr import SimCLREncoder
 from .torch_encoder import TorchEncoder
