@@ -359,6 +359,7 @@ class Trainable(Pretrained):
             run = self._made_ready(runtime, device, half, shape)
             for rows, x in full_batches(windows, shape[0]):
                 Z[rows] = run(x)[: rows.stop - rows.start]
+        refuse_overflow(type(self).__name__, windows, Z)
         return Z
 
     def _made_ready(self, runtime: str, device: str, half: bool, shape) -> Callable[[torch.Tensor], np.ndarray]:
@@ -415,6 +416,17 @@ def at_once(runtime: str, n_times: int) -> int:
     """Windows of a batch; fewer of long ones on a CPU, as layers that outgrow its cache cost more than they save."""
     most = AT_ONCE.get(runtime, 64)
     return most if runtime == "cuda" else max(4, min(most, most * 512 // n_times))
+
+
+def refuse_overflow(name: str, windows: np.ndarray, Z: np.ndarray):
+    """An error where the net made something else than numbers of finite windows."""
+    bad = np.flatnonzero(~np.isfinite(Z).all(1))
+    if len(bad):
+        raise ValueError(
+            f"{name} makes NaN or infinity of {len(bad)} of {len(Z)} windows, the first of window {bad[0]}, whose "
+            f"values reach to {np.abs(windows[bad[0]]).max():.3g}. If that is no size for such a signal, leave those "
+            f"windows out or mend sfreq and units; if it is, the weights are damaged."
+        )
 
 
 def full_batches(windows: np.ndarray, n: int) -> Iterator[tuple[slice, torch.Tensor]]:

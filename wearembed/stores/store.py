@@ -184,7 +184,7 @@ class WindowStore(LazyWindows):
             raise ValueError("These are some rows of a store. Open the store to append: WindowStore(path).")
 
     def _described(self, X, columns: dict) -> tuple[np.ndarray, pd.DataFrame]:
-        X, columns = np.asarray(X), dict(columns)
+        X, columns = X if hasattr(X, "shape") else np.asarray(X), dict(columns)
         self._check_shape(X.shape)
         own = {name: columns.pop(name, None) for name in COLUMNS if name != "stop"}
         return X, index_of(len(X), own, columns, self.n_times / self.sfreq)
@@ -213,7 +213,7 @@ class WindowStore(LazyWindows):
         def windows() -> Iterator[np.ndarray]:
             first = before
             for X, index in blocks:
-                x = finite(np.asarray(X), first)
+                x = finite(X, first)
                 if small:
                     x, scale = in_steps(x, self._folder.about["scale"], first)
                     index = index.assign(scale=scale)
@@ -467,8 +467,14 @@ def index_of(n: int, columns: dict, labels: dict, seconds: float) -> pd.DataFram
     return pd.DataFrame(table)[order]
 
 
-def finite(x: np.ndarray, first: int) -> np.ndarray:
-    """Windows as float32, after a look for NaN and infinity."""
+def finite(x, first: int) -> np.ndarray:
+    """Windows as float32, after a look for NaN and infinity, and for what is no real number."""
+    masked, x = np.ma.is_masked(x), np.asarray(x)
+    if masked or x.dtype.kind not in "biufO":
+        raise TypeError(
+            f"A store holds windows of real numbers; got {'masked ones' if masked else f'dtype {x.dtype}'}. Convert "
+            f"them first; nothing was appended."
+        )
     with np.errstate(over="ignore"):
         x = x.astype(np.float32, copy=False)
     good = np.isfinite(x).all((1, 2))
