@@ -49,7 +49,7 @@ LAYOUTS = {
     "lists of arrays": list,
     "torch": lambda x: torch.from_numpy(np.ascontiguousarray(x)),
     "torch with gradients": lambda x: torch.from_numpy(np.ascontiguousarray(x)).requires_grad_(),
-    "torch, negated lazily": lambda x: torch.complex(*(torch.from_numpy(np.ascontiguousarray(-x)),) * 2).conj().imag,
+    "torch, negated lazily": lambda x: torch.complex(*(torch.from_numpy(np.ascontiguousarray(-np.float32(x))),) * 2).conj().imag,
     "torch, half": lambda x: torch.from_numpy(np.ascontiguousarray(x)).bfloat16(),
     "torch, sparse": lambda x: torch.from_numpy(np.ascontiguousarray(x)).to_sparse(),
     "torch, nowhere": lambda x: torch.from_numpy(np.ascontiguousarray(x)).to("meta"),

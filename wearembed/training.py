@@ -432,9 +432,9 @@ def run_seed(folder: Path | None, identity: str, draw: Callable[[], int]) -> int
     """The seed of the run that `folder` keeps; drawn, and kept there, where it has none yet."""
     if folder is None:
         return draw()
-    file = Path(folder) / "run.json"
-    for scratch in Path(folder).glob(".checkpoint.pt.*"):  # a run was killed while it wrote
-        scratch.unlink(missing_ok=True)
+    file = folder / "run.json"
+    for name in ("run.json", "checkpoint.pt"):
+        hub.sweep(folder / name)  # a run was killed while it wrote
     if file.exists():
         try:
             run = json.loads(file.read_text())

@@ -5,6 +5,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -151,6 +152,10 @@ class Trainable(Pretrained):
     def _train(self, X, groups, session, columns):
         self.__dict__.pop("untrained_", None)
         folder = None if self.checkpoint_dir is None else Path(self.checkpoint_dir).expanduser()
+        with nullcontext() if folder is None or not is_first_process() else hub.alone(folder):
+            self._train_in(folder, X, groups, session, columns)
+
+    def _train_in(self, folder: Path | None, X, groups, session, columns):
         identity = self._identity(X, groups, session, columns) if folder is not None or n_processes() > 1 else ""
         self._check_alike(identity)
         draw = partial(check_random_state(self.random_state).randint, 2**31 - 1)

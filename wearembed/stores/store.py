@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .files import ABOUT, FORMAT, LOG, Folder, Shard, sync_folder, write_whole
+from .files import ABOUT, FORMAT, LOG, Folder, Shard, begun, digest_of, lock, sync_folder, write_whole
 from .lazy import LazyWindows, places
 
 COLUMNS = ("participant", "session", "recording", "start", "stop", "coverage")
@@ -108,15 +108,18 @@ class WindowStore(LazyWindows):
             raise ValueError(f'dtype is "float32" or "int16", and scale is for int16; got {dtype!r} and {scale!r}.')
         path = Path(path).expanduser().resolve()
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if any(path.iterdir()) and not begun(path):
             raise FileExistsError(
                 f"{path} is not empty. To go on with a store, open it: WindowStore(path).append(...)."
             )
         about = {"format": FORMAT, "version": 1, "n_channels": int(n_channels), "n_times": int(n_times)}
         about |= {"sfreq": float(sfreq), "units": str(units), "dtype": dtype}
         about["scale"] = None if scale is None else float(scale)
-        (path / LOG).touch()
-        write_whole(path / ABOUT, [json.dumps(about, indent=1).encode()])
+        with open(path / LOG, "ab") as log:
+            lock(log, path)
+            if (path / ABOUT).exists():
+                raise FileExistsError(f"Another process made a store at {path} just now. Open it: WindowStore(path).")
+            write_whole(path / ABOUT, [json.dumps({**about, "sha256": digest_of(about)}, indent=1).encode()])
         sync_folder(path)
         return cls(path)
 
