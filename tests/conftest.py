@@ -33,8 +33,9 @@ def pytest_configure(config):
     config.add_cleanup(patch.undo)
 
 
-def pytest_sessionfinish(session):
-    harm.keep_tally()
+def pytest_sessionfinish(session, exitstatus):
+    if exitstatus == 0:
+        harm.keep_tally()
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -31,6 +32,28 @@ def keep_tally():
         kept.setdefault(what, {})
         kept[what][outcome] = kept[what].get(outcome, 0) + times
     file.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
+def table(kept):
+    """The tally of a campaign as a table, a line for each outcome."""
+    lines = ["| Harm | What came of it | Times |", "|---|---|--:|"]
+    for what in sorted(kept):
+        lines += [f"| {what} | {outcome} | {times:,} |" for outcome, times in sorted(kept[what].items())]
+    return "\n".join(lines) + "\n"
+
+
+MARKS = ("<!-- figures of the campaign -->\n", "<!-- end -->\n")
+
+
+def shown(page):
+    """What stands between the marks of a page."""
+    return page.split(MARKS[0])[1].split(MARKS[1])[0]
+
+
+def show(tally, page):
+    """Put the table of a campaign between the marks of a page."""
+    text = page.read_text()
+    page.write_text(text.replace(shown(text), table(json.loads(tally.read_text()))))
 
 
 # --- harm to bytes
@@ -211,3 +234,7 @@ def as_nobody(work):
 def hidden(folder):
     """Names of files that begin with a dot, at any depth: what is left of scratch."""
     return sorted(path.name for path in Path(folder).rglob(".*"))
+
+
+if __name__ == "__main__":
+    show(Path(sys.argv[1]), Path(sys.argv[2]))

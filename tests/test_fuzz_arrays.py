@@ -15,7 +15,17 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 from pulled import Pulled
 
-from wearembed import AccelMaskedEncoder, Encoder, PPGMaskedEncoder, Recording, WindowStore, cut, datasets, nets, signals
+from wearembed import (
+    AccelMaskedEncoder,
+    Encoder,
+    PPGMaskedEncoder,
+    Recording,
+    WindowStore,
+    cut,
+    datasets,
+    nets,
+    signals,
+)
 
 SMALL = {"max_epochs": 1, "batch_size": 16, "device": "cpu", "random_state": 0}
 MOTION = datasets.make_motion(n_participants=2, n_windows=4, random_state=0)

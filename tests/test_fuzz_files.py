@@ -1,6 +1,5 @@
 """Damaged recordings: each sample that comes back is true and at its time, or a gap, a warning or an error says so."""
 
-import multiprocessing
 import warnings
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from measured import START
 from test_recordings_devices import write_bin, write_cwa
 
-from wearembed.recordings import cut, read_recording
+from wearembed.recordings import read_recording
 
 RNG = np.random.default_rng(11)
 
@@ -220,7 +219,7 @@ def test_a_rate_that_is_off_is_found_and_no_sample_is_late(kind, off, tmp_path):
     else:
         signal = unlike(len(began))
         path, told = table(tmp_path / "a.csv", began, signal), {"sfreq": 50} if kind == "declared table" else {}
-    recording, said = read(path, **told)
+    recording, _ = read(path, **told)
     assert recording.sfreq == pytest.approx(nominal * off, rel=2e-3)
     assert recording.duration == pytest.approx(signal.shape[1] / (nominal * off), rel=2e-3)
     np.testing.assert_allclose(recording.signal, signal, atol=1e-4)
@@ -249,7 +248,9 @@ def test_columns_that_changed_places_are_noticed_where_time_is_among_them(order,
 # --- whatever the file
 
 
-@given(data=st.binary(max_size=3000), head=st.sampled_from([b"", b"MD", b"Device Identity", b"time,x,y,z\n", b"\x1f\x8b"]))
+@given(
+    data=st.binary(max_size=3000), head=st.sampled_from([b"", b"MD", b"Device Identity", b"time,x,y,z\n", b"\x1f\x8b"])
+)
 def test_anything_at_all_is_no_recording_and_says_so(data, head):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.dat"

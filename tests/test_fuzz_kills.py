@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, and before each single change of a file: what is there is whole, and goes on as if nothing was.
+"""SIGKILL at random moments, and before each change of a file: what is there is whole, and work goes on from it.
 
 A further piece of work is a line in `WORK`: how to begin, what is done, what the result is, and what has to hold of
 what a killed process left.
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from harm import KILLS, hidden, killed_after, killed_at, seconds_of, tell
+from harm import CAMPAIGN, KILLS, hidden, killed_after, killed_at, seconds_of, tell
 from pulled import Pulled
 
 import wearembed
@@ -183,11 +183,15 @@ def test_work_that_is_killed_before_any_change_of_a_file_ends_as_if_it_had_not_b
         if killed_at(n, partial(work.do, folder)) == 0:
             break
         work.look(folder)
-        if name != "fit with checkpoint_dir" or n % 5 == 0 or KILLS > 3:
-            finish(work, folder, whole)
-        n += 1
+        finish(work, folder, whole)
+        tell(f"SIGKILL of {name}, before each change of a file", "result equal to the bit")
+        n += stride(name)
     assert n > 3
-    tell(f"SIGKILL of {name}, before each change of a file", "result equal to the bit", n - 1)
+
+
+def stride(name):
+    """Of changes of files at which there is harm; training makes some sixty, all of which are a campaign's."""
+    return 11 if name == "fit with checkpoint_dir" and CAMPAIGN is None else 1
 
 
 def finish(work, folder, whole):

@@ -6,7 +6,6 @@ from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import pandas as pd
 import pytest
 from harm import harms, tell
@@ -57,7 +56,9 @@ def test_a_damaged_store_is_what_was_written_or_an_error(dtype, name, harm):
         else:
             assert_array_equal(store[:], windows[: len(store)])
             pd.testing.assert_frame_equal(store.index, index.iloc[: len(store)])
-            assert (store.sfreq, store.units, len(store)) == (25, "g", len(X)), "accepted with another rate, unit or end"
+            assert (store.sfreq, store.units, len(store)) == (25, "g", len(X)), (
+                "accepted with another rate, unit or end"
+            )
             tell(what, "as written")
         read_without_verify(folder, what, windows, index)
 

@@ -8,8 +8,8 @@ from packaging.requirements import Requirement
 
 # Words of licences that allow all of that; GPL is not among them, nor is "academic" or "non-commercial".
 ALLOWED = re.compile(
-    r"\b(0BSD|Apache|BSD|BSL-1\.0|Boost|CC0|CNRI-Python|HPND|ISC|MIT|MIT-CMU|MPL|Mozilla|PSF|Python Software Foundation|"
-    r"Unlicense|Zlib|zlib|Historical Permission|libtiff)\b"
+    r"\b(0BSD|Apache|BSD|BSL-1\.0|Boost|CC0|CNRI-Python|HPND|ISC|MIT|MIT-CMU|MPL|Mozilla|PSF|"
+    r"Python Software Foundation|Unlicense|Zlib|zlib|Historical Permission|libtiff)\b"
 )
 REFUSED = re.compile(r"\bA?GPL|Affero|GNU General|non-?commercial|academic|proprietary|\bCC-BY-(NC|ND|SA)", re.I)
 LESSER = re.compile(r"LGPL|Lesser General", re.I)
@@ -88,7 +88,11 @@ def test_the_licence_of_what_is_installed_allows_use_in_products(name):
     [
         *[("MIT", True), ("BSD-3-Clause AND Apache-2.0", True), ("GPL-3.0-only OR MIT", True), ("", False)],
         *[("MIT AND GPL-3.0", False), ("GNU Affero General Public License v3", False), ("LGPL-2.1", False)],
-        *[("For academic use only", False), ("CC-BY-NC-4.0", False), ("BSD License; GNU General Public License", False)],
+        *[
+            ("For academic use only", False),
+            ("CC-BY-NC-4.0", False),
+            ("BSD License; GNU General Public License", False),
+        ],
     ],
 )
 def test_licences_are_told_apart(licence, good):

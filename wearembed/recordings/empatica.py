@@ -68,7 +68,7 @@ def refuse_broken_rows(data, n_channels, path):
     if broken.any():
         n = int(np.argmax(broken))
         raise ValueError(
-            f"Expected {n_channels} numbers in each row of {path}, got something else in {broken.sum()} rows, the first "
-            f"of which is {n + 1}. Rows have no time stamps here, so nothing tells when those behind it were taken. "
-            f"Export it again; to read what is before it, cut the file there."
+            f"Expected {n_channels} numbers in each row of {path}, got something else in {broken.sum()} rows, the "
+            f"first of which is {n + 1}. Rows have no time stamps here, so nothing tells when those behind it were "
+            f"taken. Export it again; to read what is before it, cut the file there."
         )
