@@ -4,6 +4,7 @@ import io
 import json
 import math
 import threading
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -419,6 +420,9 @@ def read_state(file: Path, identity: str) -> dict | None:
     if not file.exists():
         return None
     try:
+        with zipfile.ZipFile(file) as parts:  # torch writes sums of all parts, and does not look at them
+            if parts.testzip() is not None:
+                raise ValueError("it is not what was written")
         state = torch.load(file, map_location="cpu", weights_only=True)
         same = state["identity"] == identity
     except Exception as error:

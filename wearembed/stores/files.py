@@ -62,6 +62,8 @@ class Folder:
     def refresh(self):
         """Read the log again: shards are only ever added."""
         shards, notes, self.read_to = read_log(self.path, self.read_to, self.digest)
+        if [shard.name for shard in shards] != [f"{len(self.shards) + n:06d}" for n in range(len(shards))]:
+            raise ValueError(f"{self.path / LOG} is damaged: shards twice or missing. Take it from a copy of the store.")
         self.notes += notes
         new = [shard for shard in shards if self.names is None or shard.name in self.names]
         if new:
