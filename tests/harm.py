@@ -53,7 +53,8 @@ def shown(page):
 def show(tally, page):
     """Put the table of a campaign between the marks of a page."""
     text = page.read_text()
-    page.write_text(text.replace(shown(text), table(json.loads(tally.read_text()))))
+    told = table(json.loads(tally.read_text()))
+    page.write_text(text.replace(MARKS[0] + shown(text) + MARKS[1], MARKS[0] + told + MARKS[1]))
 
 
 # --- harm to bytes

@@ -44,7 +44,7 @@ class Folder:
         self.shards: list[Shard] = []
         self.notes: list[dict] = []
         self.read_to, self.swept = 0, False  # bytes of the log that are known; whether leftovers are gone
-        self.digest = hashlib.sha256()  # of those bytes
+        self.digest, self.n_logged = hashlib.sha256(), 0  # of those bytes; shards that they tell of
         self.stops = np.zeros(0, np.intp)  # row after the last of each shard
         self.maps: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
         self.scales: dict[str, np.ndarray] = {}
@@ -62,8 +62,11 @@ class Folder:
     def refresh(self):
         """Read the log again: shards are only ever added."""
         shards, notes, self.read_to = read_log(self.path, self.read_to, self.digest)
-        if [shard.name for shard in shards] != [f"{len(self.shards) + n:06d}" for n in range(len(shards))]:
-            raise ValueError(f"{self.path / LOG} is damaged: shards twice or missing. Take it from a copy of the store.")
+        if [int(shard.name) for shard in shards] != list(range(self.n_logged, self.n_logged + len(shards))):
+            raise ValueError(
+                f"{self.path / LOG} is damaged: shards twice or missing. Take it from a copy of the store."
+            )
+        self.n_logged += len(shards)
         self.notes += notes
         new = [shard for shard in shards if self.names is None or shard.name in self.names]
         if new:
