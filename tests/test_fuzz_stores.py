@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pytest
-from harm import harms, tell
-from hypothesis import given
+from harm import Harm, harms, tell
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from pulled import Pulled
@@ -40,6 +40,8 @@ STORED = ["store.json", "shards.jsonl", "shards.seal", "000000.npy", "000000.par
 
 @pytest.mark.parametrize("dtype", ["float32", "int16"])
 @given(name=st.sampled_from(STORED), harm=harms())
+@example(name="shards.jsonl", harm=Harm("double", [0.0], 4096, 0, 0))  # the log twice
+@example(name="store.json", harm=Harm("remove", [0.625], 1, 0, 0))  # 25.0 Hz becomes 250
 def test_a_damaged_store_is_what_was_written_or_an_error(dtype, name, harm):
     files, windows, index = store_files(dtype)
     with TemporaryDirectory() as folder:
