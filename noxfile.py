@@ -1,6 +1,7 @@
 """What a contributor runs: ``nox`` for the usual, ``nox -s NAME`` for one, ``nox -l`` for the list."""
 
 import os
+from pathlib import Path
 
 import nox
 
@@ -50,6 +51,17 @@ def slow(session):
     """What takes longer than a coffee."""
     install(session, "-e", ".[test]")
     session.run("pytest", "-m", "slow", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def campaign(session):
+    """Harm of every kind, thousands of times, and its figures in docs/reliability.md."""
+    install(session, "-e", ".[test]")
+    told = {"WEAREMBED_CAMPAIGN": str(Path("docs/reliability.json").absolute()), "WEAREMBED_KILLS": "50"}
+    many = ("-m", "", "--hypothesis-profile=campaign", "-o", "faulthandler_timeout=900")
+    for file in sorted(Path("tests").glob("test_fuzz_*.py")):
+        session.run("pytest", str(file), *many, *session.posargs, env={**ONE_THREAD, **told})
+    session.run("python", "tests/harm.py", "docs/reliability.json", "docs/reliability.md")
 
 
 @nox.session

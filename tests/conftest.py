@@ -10,11 +10,18 @@ os.environ.pop("HF_HUB_OFFLINE", None)  # the socket guard below is what keeps u
 import ipaddress
 import socket
 
+import harm
+import hypothesis
 import numpy as np
 import pytest
 import torch
 
 torch.set_num_threads(1)
+
+# The same few examples each time; `nox -s campaign` asks for many, drawn anew.
+hypothesis.settings.register_profile("few", max_examples=12, derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("campaign", max_examples=1000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("few")
 
 
 def pytest_configure(config):
@@ -24,6 +31,11 @@ def pytest_configure(config):
         patch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
     patch.setattr(socket, "getaddrinfo", guarded_lookup(socket.getaddrinfo))
     config.add_cleanup(patch.undo)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if exitstatus == 0:
+        harm.keep_tally()
 
 
 def pytest_ignore_collect(collection_path, config):

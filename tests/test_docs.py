@@ -1,9 +1,11 @@
 """What the pages show is what happens: each ``pycon`` fence of a page runs, in order, in one namespace a page."""
 
 import doctest
+import json
 import re
 from pathlib import Path
 
+import harm
 import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -27,6 +29,11 @@ def test_what_a_page_shows_is_what_happens(page, tmp_path, monkeypatch):
     )
     assert result.attempted
     assert not result.failed, "".join(said)
+
+
+def test_the_figures_of_the_campaign_are_those_on_its_page():
+    told = harm.shown((DOCS / "reliability.md").read_text())
+    assert told == harm.table(json.loads((DOCS / "reliability.json").read_text()))
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.relative_to(DOCS).as_posix())

@@ -12,11 +12,11 @@ from wearembed.recordings import cut, read_recording
 pytest.importorskip("skdh", reason="decodes them")
 
 
-def write_cwa(path, samples, layout=0x32, scale=0):
+def write_cwa(path, samples, layout=0x32, scale=0, began=None):
     """The public format at 100 Hz, of samples (n_blocks, in a block, axes) in counts; a low nibble of 0 packs them."""
     data = bytearray(b"MD" + (1020).to_bytes(2, "little") + bytes(1020))
     for number, part in enumerate(samples):
-        when = START + pd.Timedelta(seconds=number * len(samples[0]) / 100)
+        when = START + pd.Timedelta(seconds=number * len(samples[0]) / 100) if began is None else began[number]
         minutes = (when.year - 2000) << 26 | when.month << 22 | when.day << 17 | when.hour << 12 | when.minute << 6
         fraction = when.microsecond * 32768 // 1_000_000
         words = np.zeros(256, "<u2")
@@ -156,12 +156,13 @@ def test_an_axivity_file_that_was_cut_off_says_how_to_read_the_rest(tmp_path):
         read_recording(path)
 
 
-def write_bin(path, samples, leave_out=()):
+def write_bin(path, samples, leave_out=(), began=None):
     """GENEActiv text at 50 Hz, of counts (n_pages, 300, 3) with gain 25000 and offsets 100, 0, -100."""
     gains = "".join(f"{a} gain:25000\n{a} offset:{o}\n" for a, o in zip("xyz", (100, 0, -100)))
     text = f"Device Identity\n\nCalibration Data\n{gains}\nMemory Status\nNumber of Pages:{len(samples)}\n\n"
     for number in np.setdiff1d(np.arange(len(samples)), leave_out):
-        when = (START + pd.Timedelta(seconds=6 * number.item())).strftime("%Y-%m-%d %H:%M:%S:000")
+        when = START + pd.Timedelta(seconds=6 * number.item()) if began is None else began[number]
+        when = when.strftime("%Y-%m-%d %H:%M:%S:%f")[:-3]
         digits = "".join(f"{x & 4095:03X}{y & 4095:03X}{z & 4095:03X}ABC" for x, y, z in samples[number])
         text += f"Recorded Data\nSequence Number:{number}\nPage Time:{when}\nMeasurement Frequency:50.0\n{digits}\n"
     path.write_text(text)

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import threading
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -446,6 +447,9 @@ def read_state(file: Path, identity: str) -> dict | None:
     if not file.exists():
         return None
     try:
+        with zipfile.ZipFile(file) as parts:  # torch writes sums of all parts, and does not look at them
+            if parts.testzip() is not None:
+                raise ValueError("it is not what was written")
         state = torch.load(file, map_location="cpu", weights_only=True)
         same = state["identity"] == identity
     except Exception as error:
@@ -459,9 +463,9 @@ def run_seed(folder: Path | None, identity: str, draw: Callable[[], int]) -> int
     """The seed of the run that `folder` keeps; drawn, and kept there, where it has none yet."""
     if folder is None:
         return draw()
-    file = Path(folder) / "run.json"
-    for scratch in Path(folder).glob(".checkpoint.pt.*"):  # a run was killed while it wrote
-        scratch.unlink(missing_ok=True)
+    file = folder / "run.json"
+    for name in ("run.json", "checkpoint.pt"):
+        hub.sweep(folder / name)  # a run was killed while it wrote
     if file.exists():
         try:
             run = json.loads(file.read_text())

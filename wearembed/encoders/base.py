@@ -5,6 +5,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -168,6 +169,10 @@ class Trainable(CallbackSupportMixin, Pretrained):
     def _train(self, X, groups, session, columns):
         self.__dict__.pop("untrained_", None)
         folder = None if self.checkpoint_dir is None else Path(self.checkpoint_dir).expanduser()
+        with nullcontext() if folder is None or not is_first_process() else hub.alone(folder):
+            self._train_in(folder, X, groups, session, columns)
+
+    def _train_in(self, folder: Path | None, X, groups, session, columns):
         identity = self._identity(X, groups, session, columns) if folder is not None or n_processes() > 1 else ""
         self._check_alike(identity)
         draw = partial(check_random_state(self.random_state).randint, 2**31 - 1)
@@ -377,6 +382,7 @@ class Trainable(CallbackSupportMixin, Pretrained):
             many = self.verbose and len(windows) > MANY * n
             for rows, x in counted(batches, f"{type(self).__name__}.transform", len(windows), many):
                 Z[rows] = run(x)[: rows.stop - rows.start].cpu().numpy()
+        refuse_overflow(type(self).__name__, windows, Z)
         return Z
 
     def _tensor_through_net(self, X: torch.Tensor, n_out: int) -> torch.Tensor:
@@ -459,6 +465,17 @@ def at_once(runtime: str, n_times: int) -> int:
     """Windows of a batch; fewer of long ones on a CPU, as layers that outgrow its cache cost more than they save."""
     most = AT_ONCE.get(runtime, 64)
     return most if runtime == "cuda" else max(4, min(most, most * 512 // n_times))
+
+
+def refuse_overflow(name: str, windows: np.ndarray, Z: np.ndarray):
+    """An error where the net made something else than numbers of finite windows."""
+    bad = np.flatnonzero(~np.isfinite(Z).all(1))
+    if len(bad):
+        raise ValueError(
+            f"{name} makes NaN or infinity of {len(bad)} of {len(Z)} windows, the first of window {bad[0]}, whose "
+            f"values reach to {np.abs(windows[bad[0]]).max():.3g}. If that is no size for such a signal, leave those "
+            f"windows out or mend sfreq and units; if it is, the weights are damaged."
+        )
 
 
 def full_batches(windows: Any, n: int) -> Iterator[tuple[slice, torch.Tensor]]:

@@ -150,10 +150,14 @@ def read_windows(estimator, X, *, reset: bool):
             estimator.__dict__.pop("feature_names_in_", None)
         return X
     if hasattr(X, "detach"):  # a torch tensor, perhaps on a GPU, perhaps asking for gradients
-        X = X.detach().cpu()
-        X = (X.float() if X.is_floating_point() else X).numpy()
+        X = in_memory(name, X)
     elif not isinstance(X, np.ndarray) and hasattr(X, "__array_namespace__"):  # of another library, on any device
         X = _convert_to_numpy(X, X.__array_namespace__())
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"{name} takes finite numbers; got a masked array with {int(np.ma.getmaskarray(X).sum())} of {X.size} "
+            f"samples masked. Leave those windows out, or fill them: X.filled(value)."
+        )
     if getattr(getattr(X, "dtype", None), "kind", "-") in "USMm":
         raise ValueError(f"{name} takes windows of numbers, {SHAPE}; got an array of dtype {X.dtype}.")
     checks = {"dtype": [np.float32, np.float64], "ensure_all_finite": False, "allow_nd": True}
@@ -171,6 +175,17 @@ def read_windows(estimator, X, *, reset: bool):
             f"{name} takes {SHAPE}, with a channel and a sample at least; got empty windows, shape {X.shape}."
         )
     return finite(name, X)
+
+
+def in_memory(name: str, X) -> np.ndarray:
+    """A torch tensor, perhaps on a GPU, perhaps asking for gradients, as an array."""
+    try:
+        return (X.float() if X.is_floating_point() else X).numpy(force=True)
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        raise TypeError(
+            f"{name} takes windows of numbers, {SHAPE}; got a tensor of {X.dtype}, {X.layout}, on {X.device}, which is "
+            f"no array of numbers. Pass a dense tensor that holds its values."
+        ) from error
 
 
 def finite(name: str, X: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ from .lineage import inherited as inherited
 from .lineage import is_lineage as is_lineage
 from .lineage import lineage as lineage
 from .lineage import published as published
+from .scratch import alone as alone
+from .scratch import sweep as sweep
 from .source import BUNDLED as BUNDLED
 from .source import bundled as bundled
 from .source import known as known

@@ -9,6 +9,8 @@ from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
+from .scratch import scratch
+
 FILES = ("model.safetensors", "reference.safetensors", "README.md", "config.json")
 # The most that a file may hold, in bytes: whoever wrote it may not fill our memory. A full-size net has 16 MB.
 MOST = {"config.json": 2**20, "model.safetensors": 2**32, "reference.safetensors": 2**28}
@@ -34,15 +36,12 @@ def read(file: Path) -> bytes:
 def write(file: Path, data: bytes):
     """Write a file so that a reader sees the old one or the new one, whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with open(scratch, "wb") as f:
+    with scratch(file) as own:
+        with open(own, "wb") as f:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
-        os.replace(scratch, file)
-    finally:
-        scratch.unlink(missing_ok=True)
+        os.replace(own, file)
 
 
 def aside(folder: Path) -> Path:

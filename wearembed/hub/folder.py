@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .card import card
 from .files import FILES, aside, from_bytes, read, sha256, shortened, to_bytes, write
+from .scratch import one_at_a_time, scratch
 from .storage import SCALE, unpack
 
 FORMATS = (1, 2)  # that are read; 2 is 1 with int8 rows. A checkpoint is written in the oldest that holds it.
@@ -72,20 +73,27 @@ def save(folder, files: dict[str, bytes]) -> Path:
     """
     folder = Path(folder).expanduser().resolve()
     refuse_foreign(folder)
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with scratch(folder, Path.mkdir) as own:
         for name, data in files.items():
-            write(scratch / name, data)
-        if folder.exists():
-            shutil.rmtree(aside(folder), ignore_errors=True)
-            os.rename(folder, aside(folder))
-        os.rename(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    shutil.rmtree(aside(folder), ignore_errors=True)
+            write(own / name, data)
+        with one_at_a_time(folder.parent):
+            exchange(folder, own)
     return folder
+
+
+def exchange(folder: Path, new: Path):
+    """Put a folder in the place of another, which is only deleted after that."""
+    if folder.exists():
+        shutil.rmtree(aside(folder), ignore_errors=True)
+        os.rename(folder, aside(folder))
+    try:
+        os.rename(new, folder)
+    except OSError:
+        if aside(folder).exists():
+            os.rename(aside(folder), folder)
+        raise
+    shutil.rmtree(aside(folder), ignore_errors=True)
 
 
 def refuse_foreign(folder: Path):

@@ -28,16 +28,34 @@ def load(source, *, revision=None, token=None, cache_dir=None, local_files_only=
     ValueError
         Something is there that is no checkpoint of this package, or is damaged.
     """
-    return read_folder(
-        find(source, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
-    )
+    where = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    folder = find(source, **where)
+    for _ in range(20):
+        before = which(folder)
+        try:
+            return read_folder(folder)
+        except (ValueError, FileNotFoundError):
+            folder = find(source, **where)
+            if which(folder) == before:
+                raise
+    return read_folder(folder)  # somebody saves there again and again
+
+
+def which(folder: Path) -> tuple | None:
+    """Tells a folder from another that has taken its place; None while none has."""
+    try:
+        told = folder.stat()
+    except OSError:
+        return None
+    return folder, told.st_ino, told.st_mtime_ns
 
 
 def find(source, *, revision=None, token=None, cache_dir=None, local_files_only=False) -> Path:
     """The folder that holds a checkpoint; fetched into the cache of the hub where it is not on this machine."""
     name, folder = str(source), Path(source).expanduser()
-    if folder.exists() or aside(folder).exists():
-        return folder if folder.exists() else aside(folder)  # a save was killed between its two last steps
+    if folder.exists() or aside(folder).exists() or folder.exists():  # again: a save may have ended in between
+        # Aside is where the old one is while a save is between its two last steps, or was killed there.
+        return aside(folder) if aside(folder).exists() and not folder.exists() else folder
     if name in bundled():
         return BUNDLED / name.removeprefix("wearembed/")
     if isinstance(source, Path) or not is_hub_name(name):

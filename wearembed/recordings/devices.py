@@ -207,6 +207,8 @@ def read_geneactiv(data, path, sensor):
         _tell(path, f"{n_left_out} pages are damaged or missing; {n_lost} samples are lost and left as gaps.")
     began = time[keep, 0]
     count = np.full(len(began), _IN_PAGE)
+    if len(began) > 1:  # the clock may be some per cent slower than it says, and that is no gap after each page
+        sfreq = 1 / np.median(np.diff(began) / np.diff(sequence[keep])) * _IN_PAGE
     seconds, true_sfreq = block_clock(began - began[0], count, sfreq, slack=1)
     start = pd.Timestamp(began[0], unit="s")
     return fields(signal[keep].reshape(-1, 3).T, true_sfreq, "g", start, seconds, n_lost, "xyz")

@@ -45,6 +45,7 @@ def read_e4(folder, sensor, name=None):
             f"Expected the start and then the rate in the first two rows of {path}, got {data[:60]!r}. "
             f"Give the file as Empatica exported it."
         )
+    refuse_broken_rows(data, len(channels), path)
     table = pd.read_csv(io.BytesIO(data), header=None, low_memory=False).apply(pd.to_numeric, errors="coerce")
     if table.shape[1] != len(channels) or len(table) < 3:
         raise ValueError(f"Expected rows of {channels} in {path}, got a table of shape {table.shape}. Export it again.")
@@ -54,3 +55,20 @@ def read_e4(folder, sensor, name=None):
     start = pd.Timestamp(float(table.iloc[0, 0]), unit="s")
     seconds = np.flatnonzero(present) / sfreq
     return fields(values[:, present], sfreq, units, start, seconds, (~present).sum(), channels)
+
+
+def refuse_broken_rows(data, n_channels, path):
+    """An error where lines are not rows of so many cells: no stamps tell when the rows behind a lost one were taken."""
+    lines = np.frombuffer(data.rstrip().replace(b"\r\n", b"\n") + b"\n", np.uint8)
+    foreign = ~np.isin(lines, np.frombuffer(b"0123456789+-.,eEnaN \t\n", np.uint8))
+    ends = np.flatnonzero(lines == ord("\n"))
+    n_cells = np.diff(np.searchsorted(np.flatnonzero(lines == ord(",")), ends), prepend=0) + 1
+    broken = (n_cells != n_channels) | (np.diff(ends, prepend=-1) == 1)
+    broken[np.searchsorted(ends, np.flatnonzero(foreign))] = True
+    if broken.any():
+        n = int(np.argmax(broken))
+        raise ValueError(
+            f"Expected {n_channels} numbers in each row of {path}, got something else in {broken.sum()} rows, the "
+            f"first of which is {n + 1}. Rows have no time stamps here, so nothing tells when those behind it were "
+            f"taken. Export it again; to read what is before it, cut the file there."
+        )

@@ -54,7 +54,7 @@ class Recording:
     n_lost: int = 0
 
     def __post_init__(self) -> None:
-        self.signal = np.atleast_2d(np.asarray(self.signal, dtype=np.float32))
+        self.signal = np.atleast_2d(_numbers(self.signal))
         self.sfreq = positive(self.sfreq, "sfreq", "Hz")
         self.participant, self.units = str(self.participant), canonical_units(self.units)
         self.start = pd.Timestamp(self.start)
@@ -89,6 +89,19 @@ class Recording:
             f"Recording({self.name!r}, participant={self.participant!r}, {n_channels} channels × {n_samples} samples "
             f"at {self.sfreq:.6g} Hz, {self.units!r}, {self.duration:.6g} s from {self.start}{lost})"
         )
+
+
+def _numbers(signal) -> np.ndarray:
+    """A signal as float32; what is masked is missing."""
+    signal = signal if np.ma.isMaskedArray(signal) else np.asarray(signal)
+    if signal.dtype.kind not in "biufO":
+        raise TypeError(
+            f"Expected a signal of real numbers, got dtype {signal.dtype}. Convert it with astype(float) first."
+        )
+    with np.errstate(over="ignore"):  # infinite then, which is refused
+        if np.ma.is_masked(signal):
+            return signal.astype(np.float32).filled(np.nan)
+        return np.asarray(signal, dtype=np.float32)
 
 
 def _check_shape(signal: np.ndarray) -> tuple[int, int]:

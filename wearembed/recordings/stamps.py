@@ -108,10 +108,13 @@ def in_order(seconds, values, path):
     """Rows in order of time, each stamp that should be single once; a warning says what was done."""
     order = np.argsort(seconds, kind="stable")[: np.isfinite(seconds).sum()]
     jumps = int((np.diff(order) < 0).sum())
-    if jumps > 2 + 0.02 * len(order) and jumps < len(order) - 1:
+    breaks = int((np.diff(seconds[np.isfinite(seconds)]) < 0).sum())  # where the file goes back in time
+    woven = jumps > 2 * breaks + 2  # a block or row out of its place makes one or two, an hour that comes twice many
+    if woven or (jumps > 2 + 0.02 * len(order) and jumps < len(order) - 1):
         raise ValueError(
             f"Expected rows of {path} in order of time, got two clocks that overlap or rows at random ({jumps} jumps). "
-            f"If the clock was set back, cut the file there; if rows were shuffled, sort them first."
+            f"If the clock was set back, as in the night of a clock change, cut the file there, or write stamps with "
+            f"their offset from UTC; if rows were shuffled, sort them first."
         )
     same = np.diff(seconds[order], prepend=-np.inf) == 0
     twice = same & (values[:, order] == np.roll(values[:, order], 1, axis=1)).all(axis=0)

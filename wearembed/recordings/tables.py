@@ -24,6 +24,7 @@ def read_table(data, path, sensor, units, sfreq, columns, time, time_unit):
                 f"Expected a time column in {path}, found none among {list(frame.columns)}. "
                 f"Name it with time=, or give the rate with sfreq= if the rows follow one another without a gap."
             )
+        _check_lines(data, frame, path)
         rate, start = positive(sfreq, "sfreq", "Hz"), EPOCH
         seconds = np.arange(len(frame)) / rate
     else:
@@ -61,7 +62,7 @@ def _frame(data, path):
     named = named or lines[first].split(delimiter) == ["", *map(str, range(width))]  # as pandas writes an array
     comma = delimiter == ";" and re.search(r"\d,\d", lines[-1]) and not re.search(r"\d\.\d+;", lines[-1] + ";")
     try:
-        return pd.read_csv(
+        frame = pd.read_csv(
             io.BytesIO(data),
             sep=delimiter,
             header=0 if named else None,
@@ -75,6 +76,18 @@ def _frame(data, path):
         raise ValueError(
             f"Expected a table with rows of equal length in {path}: {str(error).strip()}. Mend them."
         ) from error
+    frame.attrs["n_lines_before"] = first + named
+    return frame
+
+
+def _check_lines(data, frame, path):
+    """An error unless each line is a row, where rows are the clock."""
+    n_lines = len(re.findall(rb"\r\n|\n|\r", data.rstrip())) + 1
+    if b"\0" in data or n_lines != frame.attrs["n_lines_before"] + len(frame):
+        raise ValueError(
+            f"Expected a row on each line of {path}, got {len(frame)} rows on {n_lines} lines, or bytes of no text. "
+            f"Without time stamps, nothing tells when the rows behind a lost one were taken. Mend the file, or cut it."
+        )
 
 
 def _cells(line, delimiter):

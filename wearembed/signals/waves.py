@@ -136,12 +136,20 @@ def standardize(x):
     """
     x = finite_array(x)
     # A float32 mean of a constant may miss it by a bit, so constants are known by their range.
-    constant = x.max(axis=-1, keepdims=True) == x.min(axis=-1, keepdims=True)
+    high, low = x.max(axis=-1, keepdims=True), x.min(axis=-1, keepdims=True)
+    constant = high == low
+    x = near_one(x, np.maximum(np.abs(high), np.abs(low)))
     centred = x - x.mean(axis=-1, keepdims=True, dtype=np.float64).astype(x.dtype)
     centred -= centred.mean(axis=-1, keepdims=True, dtype=np.float64).astype(x.dtype)
     deviation = centred.std(axis=-1, keepdims=True, dtype=np.float64)
     constant |= deviation == 0
     return np.where(constant, x.dtype.type(0), centred / np.where(constant, 1, deviation).astype(x.dtype))
+
+
+def near_one(x, most):
+    """Channels too large or small for their deviation, by a power of two near one; `most` is their largest size."""
+    far = (most > 1e30) | ((most < 1e-30) & (most > 0))
+    return np.ldexp(x, -np.where(far, np.frexp(most)[1], 0)) if far.any() else x
 
 
 def bandpass(x, sfreq, low, high, order=4):

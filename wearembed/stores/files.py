@@ -1,7 +1,8 @@
 """The files of a store: what it is, a log of whole shards, and of each shard its windows and their index.
 
 A shard counts from the moment that its line is in the log, and the line is written last. What a killed process left
-before that is no part of the store, and goes when the next one writes.
+before that is no part of the store, and goes when the next one writes. A seal, written after the line, says how long
+the log is at least and what stands in it: a log that was cut is damage, and not a store as it was before.
 """
 
 import copy
@@ -18,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-ABOUT, LOG, FORMAT = "store.json", "shards.jsonl", "wearembed-store"
+ABOUT, LOG, SEAL, FORMAT = "store.json", "shards.jsonl", "shards.seal", "wearembed-store"
+TOLD = ("format", "version", "n_channels", "n_times", "sfreq", "units", "dtype", "scale")  # of a store
 NAME = re.compile(r"\d{6,}")
 OPEN = 256  # memory maps of a process; each keeps a file open
 AT_ONCE = 2**20  # windows whose codes are looked up at once
@@ -42,6 +44,7 @@ class Folder:
         self.shards: list[Shard] = []
         self.notes: list[dict] = []
         self.read_to, self.swept = 0, False  # bytes of the log that are known; whether leftovers are gone
+        self.digest, self.n_logged = hashlib.sha256(), 0  # of those bytes; shards that they tell of
         self.stops = np.zeros(0, np.intp)  # row after the last of each shard
         self.maps: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
         self.scales: dict[str, np.ndarray] = {}
@@ -58,7 +61,12 @@ class Folder:
 
     def refresh(self):
         """Read the log again: shards are only ever added."""
-        shards, notes, self.read_to = read_log(self.path / LOG, self.read_to)
+        shards, notes, self.read_to = read_log(self.path, self.read_to, self.digest)
+        if [int(shard.name) for shard in shards] != list(range(self.n_logged, self.n_logged + len(shards))):
+            raise ValueError(
+                f"{self.path / LOG} is damaged: shards twice or missing. Take it from a copy of the store."
+            )
+        self.n_logged += len(shards)
         self.notes += notes
         new = [shard for shard in shards if self.names is None or shard.name in self.names]
         if new:
@@ -113,7 +121,7 @@ class Folder:
         file = self.path / f"{shard.name}.npy"
         try:
             windows = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever numpy makes of a damaged header
             raise ValueError(f"{file} is missing or damaged. Take it from a copy of the store.") from error
         shape, dtype = (shard.n_windows, *self.window_shape), np.dtype(self.about["dtype"])
         if windows.shape != shape or windows.dtype != dtype:
@@ -136,7 +144,7 @@ class Folder:
         file = self.path / f"{shard.name}.parquet"
         try:
             return pd.read_parquet(file, columns=columns)
-        except OSError as error:
+        except Exception as error:  # Arrow's own, or of what it made of damaged bytes
             raise ValueError(f"{file} is missing or damaged. Take it from a copy of the store.") from error
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -190,8 +198,15 @@ class Folder:
                 log.write(json.dumps(told).encode() + b"\n")
                 log.flush()
                 os.fsync(log.fileno())
+                self.refresh()
+                self.seal()
         self.refresh()
         self.swept = True
+
+    def seal(self):
+        """Say how much of the log there is now."""
+        told = {"bytes": self.read_to, "sha256": self.digest.hexdigest()}
+        write_whole(self.path / SEAL, [json.dumps(told).encode()])
 
     def sweep(self):
         """Delete what a killed process left behind."""
@@ -200,6 +215,7 @@ class Folder:
             name = file.name.removeprefix(".").split(".")[0]
             if NAME.fullmatch(name) and file.suffix in (".npy", ".parquet", ".scratch") and name not in whole:
                 file.unlink()
+        (self.path / f".{SEAL}.scratch").unlink(missing_ok=True)
 
     def write_windows(self, name: str, blocks: Iterable[np.ndarray]) -> tuple[str, int]:
         """Write a shard's windows beside the store, of which they are no part before the log says so.
@@ -267,8 +283,12 @@ def read_about(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"No store at {path}: {ABOUT} is missing. Make one with WindowStore.create(path, ...).")
     try:
-        about = json.loads(file.read_text())
-        sound = about["format"] == FORMAT and about["version"] == 1 and about["dtype"] in ("float32", "int16")
+        about = json.loads(file.read_bytes())
+        sound = about["format"] == FORMAT and about["version"] == 1
+        sealed = about.pop("sha256", None)  # stores of before there were seals have none
+        if sound and (set(about) != set(TOLD) or sealed not in (None, digest_of(about))):
+            raise ValueError("it is not what was written")
+        sound = sound and about["dtype"] in ("float32", "int16")
         sound = sound and min(int(about["n_channels"]), int(about["n_times"])) > 0 and float(about["sfreq"]) > 0
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is damaged. Take it from a copy of the store.") from error
@@ -277,21 +297,42 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def read_log(file: Path, start: int = 0) -> tuple[list[Shard], list[dict], int]:
-    """Whole shards and notes from a byte of the log on, and the byte after them; a line without an end is none."""
+def begun(path: Path) -> bool:
+    """Whether a killed process began to make a store there and did nothing else."""
+    left = {file.name for file in path.iterdir()}
+    return LOG in left and left <= {LOG, f".{ABOUT}.scratch"} and not (path / LOG).stat().st_size
+
+
+def digest_of(about: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def read_log(path: Path, start: int, digest) -> tuple[list[Shard], list[dict], int]:
+    """Whole shards and notes from a byte of the log on, and the byte after them; a line without an end is none.
+
+    `digest` is of what is before `start`, and becomes that of what is before the end.
+    """
+    file, sealed = path / LOG, path / SEAL
+    seal = sealed.read_bytes() if sealed.exists() else b'{"bytes": 0, "sha256": ""}'  # before the log, which grows
     with open(file, "rb") as log:
         log.seek(start)
         data = log.read()
     whole = data.rfind(b"\n") + 1
     try:
+        told = json.loads(seal)
+        upto = digest.copy()
+        upto.update(data[: max(0, told["bytes"] - start)])
+        if told["bytes"] and told["bytes"] >= start and upto.hexdigest() != told["sha256"]:
+            raise ValueError("it is not what was sealed")
         lines = [json.loads(line) for line in data[:whole].splitlines()]
         shards = [Shard(*told) for line in lines for told in line["shards"]]
         notes = [dict(line["note"]) for line in lines if "note" in line]
         sound = all(NAME.fullmatch(shard.name) and shard.n_windows > 0 for shard in shards)
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is damaged. Take it from a copy of the store.") from error
+        raise ValueError(f"{file} or {SEAL} is damaged. Take both from a copy of the store.") from error
     if not sound:
         raise ValueError(f"{file} is damaged. Take it from a copy of the store.")
+    digest.update(data[:whole])
     return shards, notes, start + whole
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .files import ABOUT, FORMAT, LOG, Folder, Shard, sync_folder, write_whole
+from .files import ABOUT, FORMAT, LOG, Folder, Shard, begun, digest_of, lock, sync_folder, write_whole
 from .lazy import LazyWindows, places
 
 COLUMNS = ("participant", "session", "recording", "start", "stop", "coverage")
@@ -108,15 +108,18 @@ class WindowStore(LazyWindows):
             raise ValueError(f'dtype is "float32" or "int16", and scale is for int16; got {dtype!r} and {scale!r}.')
         path = Path(path).expanduser().resolve()
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if any(path.iterdir()) and not begun(path):
             raise FileExistsError(
                 f"{path} is not empty. To go on with a store, open it: WindowStore(path).append(...)."
             )
         about = {"format": FORMAT, "version": 1, "n_channels": int(n_channels), "n_times": int(n_times)}
         about |= {"sfreq": float(sfreq), "units": str(units), "dtype": dtype}
         about["scale"] = None if scale is None else float(scale)
-        (path / LOG).touch()
-        write_whole(path / ABOUT, [json.dumps(about, indent=1).encode()])
+        with open(path / LOG, "ab") as log:
+            lock(log, path)
+            if (path / ABOUT).exists():
+                raise FileExistsError(f"Another process made a store at {path} just now. Open it: WindowStore(path).")
+            write_whole(path / ABOUT, [json.dumps({**about, "sha256": digest_of(about)}, indent=1).encode()])
         sync_folder(path)
         return cls(path)
 
@@ -184,7 +187,7 @@ class WindowStore(LazyWindows):
             raise ValueError("These are some rows of a store. Open the store to append: WindowStore(path).")
 
     def _described(self, X, columns: dict) -> tuple[np.ndarray, pd.DataFrame]:
-        X, columns = np.asarray(X), dict(columns)
+        X, columns = X if hasattr(X, "shape") else np.asarray(X), dict(columns)
         self._check_shape(X.shape)
         own = {name: columns.pop(name, None) for name in COLUMNS if name != "stop"}
         return X, index_of(len(X), own, columns, self.n_times / self.sfreq)
@@ -213,7 +216,7 @@ class WindowStore(LazyWindows):
         def windows() -> Iterator[np.ndarray]:
             first = before
             for X, index in blocks:
-                x = finite(np.asarray(X), first)
+                x = finite(X, first)
                 if small:
                     x, scale = in_steps(x, self._folder.about["scale"], first)
                     index = index.assign(scale=scale)
@@ -467,8 +470,14 @@ def index_of(n: int, columns: dict, labels: dict, seconds: float) -> pd.DataFram
     return pd.DataFrame(table)[order]
 
 
-def finite(x: np.ndarray, first: int) -> np.ndarray:
-    """Windows as float32, after a look for NaN and infinity."""
+def finite(x, first: int) -> np.ndarray:
+    """Windows as float32, after a look for NaN and infinity, and for what is no real number."""
+    masked, x = np.ma.is_masked(x), np.asarray(x)
+    if masked or x.dtype.kind not in "biufO":
+        raise TypeError(
+            f"A store holds windows of real numbers; got {'masked ones' if masked else f'dtype {x.dtype}'}. Convert "
+            f"them first; nothing was appended."
+        )
     with np.errstate(over="ignore"):
         x = x.astype(np.float32, copy=False)
     good = np.isfinite(x).all((1, 2))
