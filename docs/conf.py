@@ -48,12 +48,20 @@ sphinx_gallery_conf = {
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "wearembed"
-html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
-html_sidebars = {"**": []}
+html_theme_options = {
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "navbar_center": [],  # all pages are listed at the left, in order
+    "show_nav_level": 0,
+}
+html_sidebars = {"**": ["globaltoc.html"]}
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_show_sourcelink = False
 
 
 def setup(app):
-    """Before pages are looked for, write the one of models; let formulas be MathML, which browsers draw by themselves."""
+    """Write the page of models before pages are looked for; formulas are MathML, which browsers draw themselves."""
     app.connect("builder-inited", lambda app: keep(Path(app.srcdir) / "models.md", page_of_models()))
     app.add_html_math_renderer("mathml", (visit_formula, None), (visit_equation, None))
 

@@ -2,9 +2,9 @@
 Probe activities
 ================
 
-Windows of a worn accelerometer become embeddings by bundled weights, and a line through the embeddings tells what people
-were doing. Everything is simulated: people, devices and motion, and the weights have seen other people of the same
-simulator. What real recordings give is on the page of :doc:`results </results>`.
+Windows of a worn accelerometer become embeddings by bundled weights, and a line through the embeddings tells what
+people were doing. Everything is simulated: people, devices and motion, and the weights have seen other people of the
+same simulator. What real recordings give is on the page of :doc:`results </results>`.
 """
 
 import matplotlib.pyplot as plt
@@ -54,7 +54,7 @@ for ax, name, labels in zip(axes, ["activity", "participant"], [motion.target, m
 # A logistic regression for each of four folds; nobody trains and tests. Brackets of ``low`` and ``high`` are 95 % over
 # participants.
 probe = evaluation.linear_probe(encoder, motion.data, motion.target, motion.groups, cv=4, random_state=0)
-probe
+print(probe)
 
 # %%
 # Which activities are taken for which: rows add up to one.

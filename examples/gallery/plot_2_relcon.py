@@ -23,20 +23,21 @@ train, other = np.isin(motion.groups, names[:20]), np.isin(motion.groups, names[
 X, seen = motion.data[train], motion.data[other]
 
 # %%
-# The distance rebuilds a window from a changed copy of itself. ``center=True`` takes each window's mean off first, so that
-# it is not gravity which is compared, and ``stride=2`` compares every second moment, for speed.
+# The distance rebuilds a window from a changed copy of itself. ``center=True`` takes each window's mean off first, so
+# that it is not gravity which is compared, and ``stride=2`` compares every second moment, for speed.
 distance = RelConDistance(32, bottleneck=4, center=True, stride=2, max_epochs=8, random_state=0).fit(X)
 far = distance.pairwise(seen, seen)  # row: anchor; column: candidate
 
 # %%
 # Anchor, nearest, farthest
 # -------------------------
-# Candidates are windows of *other* participants. Whatever explains the anchor best comes first, wherever in the window its
-# steps fall.
-anchor = np.flatnonzero(motion.target[other] == "walking")[4]
+# Candidates are windows of *other* participants. Whatever explains the anchor best comes first, wherever in the window
+# its steps fall.
+anchor = np.flatnonzero(motion.target[other] == "walking")[9]
 strangers = np.flatnonzero(motion.groups[other] != motion.groups[other][anchor])
 order = strangers[far[anchor, strangers].argsort()]
-shown = {"anchor": anchor, "nearest": order[0], "2nd": order[1], "middle": order[len(order) // 2], "farthest": order[-1]}
+places = {"nearest": 0, "2nd": 1, "middle": len(order) // 2, "farthest": -1}
+shown = {"anchor": anchor} | {name: order[place] for name, place in places.items()}
 seconds = np.arange(seen.shape[2]) / motion.sfreq
 figure, axes = plt.subplots(len(shown), 1, figsize=(7, 7), sharex=True, layout="constrained")
 for ax, (name, window) in zip(axes, shown.items()):

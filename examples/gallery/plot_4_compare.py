@@ -17,8 +17,8 @@ from wearembed.plots import ComparisonDisplay, LabelEfficiencyDisplay
 # %%
 # Two questions about the same people
 # -----------------------------------
-# What does this person do, and where do they wear the device? The second asks for the placement, which an encoder of motion
-# had better *not* know too well.
+# What does this person do, and where do they wear the device? An encoder of motion had better *not*
+# know the second too well.
 motion = make_motion(n_participants=24, n_windows=20, random_state=2)
 told = {"sfreq": motion.sfreq, "units": motion.units}
 sets = {
@@ -46,7 +46,8 @@ print(evaluation.to_markdown(evaluation.comparison_table(table)))
 # Whether the encoder beats the best baseline is its own question: the difference has an interval, in which what is hard
 # for everybody cancels. If it holds zero, the claim is open.
 row = table.set_index(["dataset", "encoder"]).loc["activity", "relcon-synthetic"]
-print(f"{row['difference']:+.3f} ({row['difference_low']:+.3f} to {row['difference_high']:+.3f}) against {row['against']}")
+low, high = row["difference_low"], row["difference_high"]
+print(f"{row['difference']:+.3f} ({low:+.3f} to {high:+.3f}) against {row['against']}")
 
 # %%
 # Few labels

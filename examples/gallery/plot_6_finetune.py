@@ -2,8 +2,9 @@
 Fine-tune
 =========
 
-Where there are labels, the encoder itself may learn from them. Three ways of one net: its head alone, the whole net from
-bundled weights, the whole net from nothing. All is simulated; the weights have seen other people of the same simulator.
+Where there are labels, the encoder itself may learn from them. Three ways of one net: its head alone, the whole net
+from bundled weights, the whole net from nothing. All is simulated; the weights have seen other people of the same
+simulator.
 """
 
 import matplotlib.pyplot as plt
@@ -22,11 +23,11 @@ labelled, tested = np.isin(motion.groups, people[:6]), np.isin(motion.groups, pe
 folds = [(np.flatnonzero(labelled), np.flatnonzero(tested))]  # one fold: train on six, test on eighteen
 
 # %%
-# ``tune`` says what learns. Windows are changed a little at each step, by the changes of RelCon, in all three.
+# ``tune`` says what learns. In all three, windows are turned at random while it does, as if the sensor sat otherwise.
 ways = {
-    "head alone": dict(tune="head", max_epochs=30, lr=3e-3),
-    "whole net": dict(tune="full", max_epochs=8, lr=5e-4),
-    "from nothing": dict(tune="scratch", max_epochs=8, lr=5e-4),
+    "head alone": {"tune": "head", "max_epochs": 30, "lr": 3e-3},
+    "whole net": {"tune": "full", "max_epochs": 8, "lr": 5e-4},
+    "from nothing": {"tune": "scratch", "max_epochs": 8, "lr": 5e-4},
 }
 tuned = {
     name: FineTunedClassifier("wearembed/relcon-synthetic", batch_size=24, random_state=0, **way)
@@ -36,7 +37,8 @@ table = evaluation.compare(tuned, {"18 people, 6 labelled": motion}, cv=folds, s
 display = ComparisonDisplay.from_result(table)
 
 # %%
-# One seed and one draw of six people: the intervals are over the eighteen who are tested, and say nothing of other draws.
+# One seed and one draw of six people: the intervals are over the eighteen who are tested, and do not speak of other
+# draws.
 print(evaluation.to_markdown(evaluation.comparison_table(table)))
 
 # %%
@@ -55,5 +57,6 @@ ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 # A fitted classifier answers with names and probabilities, and is saved as any encoder is.
 classifier = tuned["whole net"]
 window = motion.data[tested][:1]
-print(classifier.predict(window), dict(zip(classifier.classes_, classifier.predict_proba(window)[0].round(2))))
+for name, odds in zip(classifier.classes_, classifier.predict_proba(window)[0]):
+    print(f"{name:10} {odds:.2f}")
 plt.show()

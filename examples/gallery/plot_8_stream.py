@@ -2,9 +2,9 @@
 Embeddings as samples come
 ==========================
 
-A device sends a few samples at a time. :class:`wearembed.StreamEmbedder` keeps what the next window needs, and gives each
-embedding with the last sample of its window; a probe answers at once. Simulated motion; the probe was trained on other
-people.
+A device sends a few samples at a time. :class:`wearembed.StreamEmbedder` keeps what the next window needs, and gives
+each embedding with the last sample of its window; a probe answers at once. Simulated motion; the probe was trained on
+other people.
 """
 
 import time
@@ -33,7 +33,8 @@ probe.fit(encoder.transform(others.data), others.target)
 # Somebody else sits, walks, runs and sits again, 20 s each. A quarter of a second arrives at a time; a window
 # is embedded every half second.
 acts = ["rest", "walking", "running", "rest"]
-signal = np.hstack([make_motion(1, 4, seconds=20, activities=[act], random_state=11).data[n] for n, act in enumerate(acts)])
+acted = {act: make_motion(1, 4, seconds=20, activities=[act], random_state=11).data for act in names}
+signal = np.hstack([acted[act][n] for n, act in enumerate(acts)])
 stream = StreamEmbedder(encoder, step=0.5)
 ends, answers, Z, spent = [], [], [], []
 for first in range(0, signal.shape[1], 25):
@@ -45,7 +46,7 @@ for first in range(0, signal.shape[1], 25):
         answers.append(probe.predict_proba(new))
         ends += [start + encoder.contract_.seconds for start in stream.starts]
 answers = np.concatenate(answers)
-print(f"{len(answers)} answers; from a window's last sample to its embedding {1000 * np.median(spent):.0f} ms, at the median")
+print(f"{len(answers)} answers, {1000 * np.median(spent):.0f} ms after the last sample of a window (median)")
 
 # %%
 # What was felt, and what was said. An answer at a time speaks of the 2.56 s before it, so that changes are seen
