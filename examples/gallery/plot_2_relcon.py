@@ -66,7 +66,7 @@ def agreement(net):
     return np.array([spearmanr(near[a, apart[a]], -far[a, apart[a]])[0] for a in range(len(Z))])
 
 
-ranks = {"untrained": agreement(encoder.untrained(0)), "pretrained": agreement(encoder)}
+ranks = {"untrained": agreement(encoder.untrained(0, windows=X)), "pretrained": agreement(encoder)}
 figure, ax = plt.subplots(figsize=(6, 2.4), layout="constrained")
 ax.boxplot(list(ranks.values()), orientation="horizontal", tick_labels=list(ranks), widths=0.6)
 ax.set_xlabel("Spearman correlation of similarity and nearness, by anchor")

@@ -50,7 +50,7 @@ print(f"loss {student.history_[0]['train_loss']:.2f} to {student.history_[-1]['t
 # Maps (t-SNE) of the fifty other people's windows, coloured by their heart rate. The student sees no light here.
 embeddings = {
     "PPG, by the teacher": teacher.transform(ppg[test]),
-    "acceleration, untrained": student.untrained(0).transform(accel[test]),
+    "acceleration, untrained": student.untrained(0, windows=accel[train]).transform(accel[test]),
     "acceleration, taught": student.transform(accel[test]),
 }
 rate = wrist.heart_rate[test]

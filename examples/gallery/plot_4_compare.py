@@ -60,7 +60,7 @@ few = {
     )
     for name, rival in {
         "relcon-synthetic": encoders["relcon-synthetic"],
-        "untrained": encoders["relcon-synthetic"].untrained(0),
+        "untrained": encoders["relcon-synthetic"].untrained(0, windows=motion.data),
         "hand-made": HandmadeFeatures(sfreq=motion.sfreq, units=motion.units),
     }.items()
 }  # fmt: skip

@@ -54,7 +54,7 @@ steps = {"max_epochs": 20, "batch_size": 32, "lr": 3e-3, "random_state": 0}
 encoders = {
     name: Encoder(net, partial(Agree, **weights), **steps).fit(motion.data[train]) for name, weights in terms.items()
 }
-encoders["untrained"] = encoders["agree"].untrained(0)
+encoders["untrained"] = encoders["agree"].untrained(0, windows=motion.data[train])
 
 # %%
 # How the embeddings of sixteen people who were not trained on spread over their 32 directions. Alive
