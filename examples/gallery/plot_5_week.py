@@ -39,7 +39,6 @@ signal = np.hstack([minutes[name][rng.integers(30)] for name in diary])
 off = (clock.dayofweek % 3 == 0) & (hour >= 20) & (hour < 22)
 signal[:, np.repeat(off, 60 * RATE)] = np.nan
 week = Recording(signal, sfreq=RATE, participant="P01", units="g", start=clock[0])
-print(f"{week.duration / 86400:g} days, {signal.nbytes / 1e6:.0f} MB")
 
 # %%
 # Embeddings, and a probe of others
@@ -47,13 +46,14 @@ print(f"{week.duration / 86400:g} days, {signal.nbytes / 1e6:.0f} MB")
 # One window of 2.56 s every other minute.
 encoder = RelConEncoder.from_pretrained("wearembed/relcon-synthetic")
 table = RecordingEncoder(encoder, step=120).transform([week])
-print(table.shape, f"{table.isna().all(axis=1).mean():.1%} missing")
+print(f"{week.duration / 86400:g} days, {len(table)} windows, {table.isna().all(axis=1).mean():.1%} missing")
 
 others = make_motion(20, 50, sfreq=RATE, placements=["wrist left", "wrist right"], random_state=6)
 probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
 probe.fit(encoder.set_params(sfreq=RATE).transform(others.data), others.target)
 worn, diary = table.notna().all(axis=1).to_numpy(), diary[::2]
-odds = pd.DataFrame(probe.predict_proba(table.fillna(0).to_numpy())).where(worn[:, None])
+odds = pd.DataFrame(probe.predict_proba(table.fillna(0).to_numpy()))
+odds[~worn] = np.nan
 smooth = odds.rolling(5, center=True, min_periods=1).mean()
 said = {}
 for title, values in {"window by window": odds, "ten minutes at a time": smooth}.items():
