@@ -1,8 +1,14 @@
-"""Sphinx: myst for pages, numpydoc for docstrings, nothing fetched; the page of models from the cards."""
+"""Sphinx: myst for pages, numpydoc for docstrings, examples run into a gallery, formulas as MathML; nothing is fetched.
+
+``-D plot_gallery=0`` shows the examples without running them.
+"""
 
 import json
 import sys
 from pathlib import Path
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -15,7 +21,7 @@ author = "The wearembed contributors"
 copyright = f"2026, {author}"
 version = release = wearembed.__version__
 
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx_gallery.gen_gallery"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
@@ -26,18 +32,54 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": "FileNameSortKey",
+    "doc_module": ("wearembed",),
+    "reference_url": {"wearembed": None},
+    "backreferences_dir": None,
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "abort_on_example_error": True,
+}
+
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "wearembed"
-html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
-html_sidebars = {"**": []}
-
-
-# --- models.md, which is written anew by each build
+html_theme_options = {
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "navbar_center": [],  # all pages are listed at the left, in order
+    "show_nav_level": 0,
+}
+html_sidebars = {"**": ["globaltoc.html"]}
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_show_sourcelink = False
 
 
 def setup(app):
-    """Write the page before pages are looked for; one that says the same stays as it is."""
+    """Write the page of models before pages are looked for; formulas are MathML, which browsers draw themselves."""
     app.connect("builder-inited", lambda app: keep(Path(app.srcdir) / "models.md", page_of_models()))
+    app.add_html_math_renderer("mathml", (visit_formula, None), (visit_equation, None))
+
+
+# --- formulas
+
+
+def visit_formula(page, node):
+    page.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def visit_equation(page, node):
+    page.body.append(f'<div class="equation">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise nodes.SkipNode
+
+
+# --- models.md, which is written anew by each build
 
 
 def keep(file, text):
