@@ -49,6 +49,16 @@ def test_rounded_time_stamps_keep_the_true_rate(tmp_path, sfreq, grain):
     assert abs(r.start - START - pd.Timedelta("0.4s")) < pd.Timedelta(seconds=1 / sfreq)
 
 
+def test_a_stamp_of_another_age_is_none(tmp_path):
+    t = seconds(50, 30)
+    stamps = (START + pd.to_timedelta(t, unit="s")).strftime("%Y-%m-%d %H:%M:%S.%f").to_numpy(dtype=object)
+    stamps[700] = "0024" + stamps[700][4:]
+    file = write(tmp_path / "a.csv", stamps, wrist(t))
+    with pytest.warns(UserWarning, match="1 without one, left out"):
+        r = read_recording(file)
+    assert r.signal.shape[1] == len(t) - 1 and abs(r.start - START) < pd.Timedelta("21ms")
+
+
 def test_a_clock_that_is_two_per_cent_off_and_jitters_is_found(tmp_path):
     t = seconds(102, 60)
     late = np.random.default_rng(0).normal(scale=0.002, size=len(t)).clip(-0.004, 0.004)

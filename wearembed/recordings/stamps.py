@@ -47,6 +47,7 @@ def numbers_rows(column):
     return pd.api.types.is_numeric_dtype(column) and bool((np.diff(column.to_numpy(np.float64)) == 1).all())
 
 
+_YEARS = 1970, 2199  # of a device's clock, also of one that was never set
 _SCALES = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -95,6 +96,7 @@ def _dates(column, path):
         when = pd.to_datetime(text, format="ISO8601", errors="coerce")
     except ValueError:  # offsets that change, as in the night of a clock change
         when = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+    when = when.where(when.dt.year.between(*_YEARS))  # a damaged one is none; and pandas cannot count from year 24
     if when.notna().mean() < 0.5:
         raise ValueError(
             f"Expected time stamps as 2024-05-31 10:00:00.000 or as numbers, got {text.iloc[0]!r} in column "
