@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -192,7 +193,9 @@ def test_ctrl_c_in_a_process_of_its_own(weights, tmp_path):
         "--step",
         "0.005",
     ]
-    process = subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    listens = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in the background is born deaf to it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(run, **pipes, preexec_fn=listens)
     while not (tmp_path / ".out.parquet.parts").exists():
         time.sleep(0.05)
         assert process.poll() is None, process.stderr.read()
