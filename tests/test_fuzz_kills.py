@@ -4,6 +4,8 @@ A further piece of work is a line in `WORK`: how to begin, what is done, what th
 what a killed process left.
 """
 
+import contextlib
+import io
 import os
 import warnings
 from collections.abc import Callable
@@ -71,9 +73,32 @@ def recording(folder):
         pd.DataFrame(frame).to_csv(folder / f"{name}.csv", index=False)
 
 
-def embed(folder, old=None):
-    files = [str(folder / f"{name}.csv") for name in ("anna", "bert")]
-    assert main(["embed", *files, "-o", str(folder / "out.parquet"), "--quiet", "--device", "cpu"]) == 0
+def run(*call):
+    """A command; an error where it said that it did not do it."""
+    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
+        code = main([*map(str, call), "--quiet", "--device", "cpu"])
+    if code:
+        raise RuntimeError(said.getvalue())
+
+
+def embed(folder, out="out.parquet"):
+    run("embed", folder / "anna.csv", folder / "bert.csv", "-o", folder / out)
+
+
+def parts_are_whole(folder):
+    for file in folder.glob("parts/*.parquet"):
+        assert len(pd.read_parquet(file)) == 10
+
+
+def rows_of(folder):
+    table = pd.read_parquet(folder / "parts").sort_values(["recording", "start"])
+    return table.filter(regex=r"^e\d+$").to_numpy(np.float32).tobytes()
+
+
+def pretrain_by_command(folder):
+    small = {"width": 4, "blocks": (1,), "kernels": (3,), **SMALL, "max_epochs": 4}
+    sets = [word for name, value in small.items() if name != "device" for word in ("--set", f"{name}={value}")]
+    run("pretrain", folder / "s", "-o", folder / "w", "--encoder", "SimCLREncoder", *sets)
 
 
 def older_table(folder):
@@ -137,6 +162,10 @@ def create(folder):
 WORK = {
     "fit with checkpoint_dir": Work(lambda _: None, pretrain, state_is_whole, lambda f: (f / "Z.npy").read_bytes()),
     "wearembed embed": Work(older_table, embed, table_is_whole, lambda f: (f / "out.parquet").read_bytes()),
+    "wearembed embed, to parts": Work(recording, partial(embed, out="parts"), parts_are_whole, rows_of),
+    "wearembed pretrain": Work(
+        make_store, pretrain_by_command, state_is_whole, lambda f: (f / "w" / "model.safetensors").read_bytes()
+    ),
     "save_pretrained": Work(partial(save, seed=0), save, checkpoint_is_whole, lambda f: files_of(f / "w")),
     "WindowStore.append": Work(make_store, append, store_is_whole, lambda f: WindowStore(f / "s")[:].tobytes(), more),
     "WindowStore.create": Work(lambda _: None, create, lambda _: None, lambda f: files_of(f / "s")),
@@ -190,8 +219,9 @@ def test_work_that_is_killed_before_any_change_of_a_file_ends_as_if_it_had_not_b
 
 
 def stride(name):
-    """Of changes of files at which there is harm; training makes some sixty, all of which are a campaign's."""
-    return 11 if name == "fit with checkpoint_dir" and CAMPAIGN is None else 1
+    """Of changes of files at which there is harm; some work makes sixty of them, all of which are a campaign's."""
+    many = name in ("fit with checkpoint_dir", "save_pretrained") or name.startswith("wearembed")
+    return 11 if many and CAMPAIGN is None else 1
 
 
 def finish(work, folder, whole):

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import hub
-from ..stores.files import lock
+from ..stores.files import busy, lock
 from .sources import Source, part_of
 
 RUN, FAILURES, SCRATCH, KEY = "_run.json", "_failures.csv", ".scratch", b"wearembed"
@@ -169,10 +169,6 @@ def read_about(file: Path) -> dict[str, Any]:
         return json.loads((pq.read_metadata(file).metadata or {}).get(KEY, b"{}"))
     except (OSError, ValueError, pa.ArrowException):
         return {}
-
-
-def busy(out: Path) -> str:
-    return f"Another process is writing to {out}. Wait for it, or name another place."
 
 
 def scratch_folder(out: Path) -> Path:

@@ -180,11 +180,7 @@ class Folder:
     def writing(self, note: dict | None = None) -> Iterator[list[Shard]]:
         """Shards that are put into the list inside become part of the store at the end, with the note, all or none."""
         with open(self.path / LOG, "ab") as log:
-            lock(
-                log,
-                f"Another process is writing to {self.path}. Wait for it, or write a store of your own and append that "
-                f"later.",
-            )
+            lock(log, busy(self.path))
             self.refresh()
             log.truncate(self.read_to)  # a line that a killed process began
             if not self.swept:
@@ -346,6 +342,10 @@ def lock(file, otherwise: str):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise RuntimeError(otherwise) from error
+
+
+def busy(path: Path) -> str:
+    return f"Another process is writing to {path}. Wait for it, or name another place."
 
 
 def sync_folder(path: Path):

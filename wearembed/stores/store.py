@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .files import ABOUT, FORMAT, LOG, Folder, Shard, begun, digest_of, lock, sync_folder, write_whole
+from .files import ABOUT, FORMAT, LOG, Folder, Shard, begun, busy, digest_of, lock, sync_folder, write_whole
 from .lazy import LazyWindows, places
 
 COLUMNS = ("participant", "session", "recording", "start", "stop", "coverage")
@@ -116,7 +116,7 @@ class WindowStore(LazyWindows):
         about |= {"sfreq": float(sfreq), "units": str(units), "dtype": dtype}
         about["scale"] = None if scale is None else float(scale)
         with open(path / LOG, "ab") as log:
-            lock(log, path)
+            lock(log, busy(path))
             if (path / ABOUT).exists():
                 raise FileExistsError(f"Another process made a store at {path} just now. Open it: WindowStore(path).")
             write_whole(path / ABOUT, [json.dumps({**about, "sha256": digest_of(about)}, indent=1).encode()])
