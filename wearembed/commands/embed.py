@@ -1,6 +1,7 @@
 """Recordings to embeddings: a table, or a part for each recording that a later run can go on from."""
 
 import shutil
+import signal
 import sys
 import traceback
 import warnings
@@ -89,7 +90,10 @@ def embedded(args, sources: list[Source], encoder, parts: Parts) -> tuple[list[d
         encoder, args.step, windowwise(args.pool), min_coverage=args.min_coverage, nonwear=args.nonwear
     )
     slow = not sys.stderr.isatty()  # a log shall not fill with bars
-    with tqdm(sources, unit="file", disable=args.quiet, mininterval=30 if slow else 0.1, dynamic_ncols=True) as bar:
+    with (
+        tqdm(sources, unit="file", disable=args.quiet, mininterval=30 if slow else 0.1, dynamic_ncols=True) as bar,
+        listening() as pressed,
+    ):
         for source in bar:
             bar.set_postfix_str(source.name, refresh=not slow)
             try:
@@ -107,10 +111,35 @@ def embedded(args, sources: list[Source], encoder, parts: Parts) -> tuple[list[d
             except CannotWrite:
                 raise
             except Exception as error:  # a damaged file may raise anything, and the others are done all the same
+                if pressed:
+                    raise KeyboardInterrupt from error
                 if args.debug:
                     traceback.print_exc()
                 failed[str(source.path)] = one_line(error)
     return done, failed
+
+
+@contextmanager
+def listening() -> Iterator[list[int]]:
+    """Presses of Ctrl-C: pandas, for one, takes them for errors of the file that it reads."""
+    pressed: list[int] = []
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield pressed  # in somebody's program, whose handler it is
+        return
+
+    def press(number, frame):
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    try:
+        signal.signal(signal.SIGINT, press)
+    except ValueError:  # not in the main thread, which alone hears of it
+        yield pressed
+        return
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def windowwise(pool: str | None) -> str | None:

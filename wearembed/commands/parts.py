@@ -120,9 +120,10 @@ class Parts:
                 os.replace(scratch, file)
             self.zoned = zoned
         finally:
-            if writer is not None and writer.is_open:
-                writer.close()
-            scratch.unlink(missing_ok=True)
+            with writing(file):
+                if writer is not None and writer.is_open:
+                    writer.close()
+                scratch.unlink(missing_ok=True)
         return file
 
     def fits(self, zoned: bool):

@@ -46,7 +46,7 @@ def write(file: Path, data: bytes):
 
 def aside(folder: Path) -> Path:
     """Where a folder's earlier content waits while the new one takes its place."""
-    return folder.with_name(f".{folder.name}.old")
+    return folder.parent / f".{folder.name}.old"
 
 
 def from_bytes(data: bytes) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ import pandas as pd
 ABOUT, LOG, SEAL, FORMAT = "store.json", "shards.jsonl", "shards.seal", "wearembed-store"
 TOLD = ("format", "version", "n_channels", "n_times", "sfreq", "units", "dtype", "scale")  # of a store
 NAME = re.compile(r"\d{6,}")
+MOMENT = 0.5  # seconds
 OPEN = 256  # memory maps of a process; each keeps a file open
 AT_ONCE = 2**20  # windows whose codes are looked up at once
 
@@ -333,15 +335,22 @@ def read_log(path: Path, start: int, digest) -> tuple[list[Shard], list[dict], i
 
 
 def lock(file, otherwise: str):
-    """Keep others out for as long as the file is open: they get an error that says `otherwise`."""
+    """Keep others out for as long as the file is open: they get an error that says `otherwise`.
+
+    It waits for a moment: a process that is just being started holds what its parent had open, locks and all.
+    """
     try:
         import fcntl
     except ImportError:  # Windows: two writers are the user's to avoid
         return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise RuntimeError(otherwise) from error
+    until = time.monotonic() + MOMENT
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() > until:
+                raise RuntimeError(otherwise) from error
+            time.sleep(MOMENT / 20)
 
 
 def busy(path: Path) -> str:
