@@ -43,7 +43,7 @@ def types(session):
 def tests(session):
     """All that is not slow, doctests of the package included."""
     install(session, "-e", ".[test]")
-    session.run("pytest", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
