@@ -255,7 +255,7 @@ def test_readme_has_two_commands_of_one_line_each():
         assert "-c .ci/constraints.txt" in block
     run, test = blocks
     assert run.strip().endswith("python -m wearembed demo")
-    assert test.strip().endswith("pytest")
+    assert test.strip().endswith("python -m pytest -n 2")
 
 
 def test_readme_names_pages_that_exist():
