@@ -169,6 +169,17 @@ def write_bin(path, samples, leave_out=(), began=None):
     return path
 
 
+def test_a_page_without_its_end_does_not_lend_its_time_to_the_next(tmp_path):
+    samples = np.random.default_rng(0).integers(-900, 900, (4, 300, 3))
+    file = write_bin(tmp_path / "a.bin", samples)
+    data = file.read_bytes()
+    end = data.index(b"Recorded Data", data.index(b"Recorded Data") + 1)
+    file.write_bytes(data[: end - 13] + bytes(64) + data[end + 51 :])  # the page's last digits, and the next one's head
+    with pytest.warns(UserWarning, match="2 pages are damaged"):
+        recording = read_recording(file)
+    assert recording.start == START + pd.Timedelta(seconds=12) and recording.signal.shape[1] == 600
+
+
 def test_a_geneactiv_file_is_calibrated_and_its_lost_pages_are_gaps(tmp_path):
     samples = np.round(250 * wrist(np.arange(3000) / 50)).astype(int).T.reshape(10, 300, 3)
     wanted = (samples.reshape(-1, 3) * 100 - [100, 0, -100]).T / 25000

@@ -167,7 +167,7 @@ _CALIBRATION = [(axis, what) for axis in (b"x", b"y", b"z") for what in (b"gain"
 _PAGE = re.compile(
     rb"Sequence Number:(\d{1,9})\r?\n"
     rb"Page Time:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3})\r?\n"
-    rb"(?:(?!.*Recorded Data|Sequence Number|Page Time)[^\n]*\n){0,4}?"  # never into the next page
+    rb"(?:(?!.*Recorded Data|Sequence Number|Page Time|Measurement)[^\n]{0,99}\n){0,4}?"  # never into the next page
     rb"Measurement Frequency:([1-9]\d*(?:\.\d+)?)\r?\n"
     rb"([\dA-Fa-f]{3600})(?!\S)"
 )
