@@ -1,6 +1,7 @@
 """The gallery: scripts short enough to read, which run from end to end without a screen and draw what they show."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -28,6 +29,14 @@ def test_an_example_is_short_and_begins_with_its_title(script):
     title, line, empty, *story = ast.get_docstring(ast.parse(text)).splitlines()
     assert line == "=" * len(title) and not empty and story
     assert "simulated" in " ".join(story).lower()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_an_example_imports_what_there_is(script):
+    found = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.ImportFrom)]
+    for node in found:
+        room = importlib.import_module(node.module)
+        assert all(hasattr(room, name.name) for name in node.names), ast.unparse(node)
 
 
 def test_there_are_examples():
