@@ -7,9 +7,6 @@ import json
 import sys
 from pathlib import Path
 
-from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
-
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import wearembed
@@ -70,13 +67,27 @@ def setup(app):
 
 
 def visit_formula(page, node):
-    page.body.append(tex2mathml(node.astext()))
-    raise nodes.SkipNode
+    page.body.append(mathml(node.astext()))
+    skip()
 
 
 def visit_equation(page, node):
-    page.body.append(f'<div class="equation">{tex2mathml(node.astext(), as_block=True)}</div>')
-    raise nodes.SkipNode
+    page.body.append(f'<div class="equation">{mathml(node.astext(), as_block=True)}</div>')
+    skip()
+
+
+def mathml(formula, as_block=False):
+    from docutils.utils.math.latex2mathml import (
+        tex2mathml,  # here, since the tests read this file without the extra docs
+    )
+
+    return tex2mathml(formula, as_block=as_block)
+
+
+def skip():
+    from docutils.nodes import SkipNode
+
+    raise SkipNode
 
 
 # --- models.md, which is written anew by each build
