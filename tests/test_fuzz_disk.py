@@ -15,7 +15,7 @@ from pulled import Pulled
 from test_fuzz_kills import NET, WORK, X, embed, fitted, pretrain, save, stride
 
 import wearembed
-from wearembed import Encoder, WindowStore
+from wearembed import Encoder, WindowStore, disk
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork there"),
@@ -219,6 +219,6 @@ def test_who_loads_while_another_saves_has_the_old_or_the_new(tmp_path):
 
 
 def test_a_second_run_in_a_folder_of_checkpoints_is_refused_while_the_first_is_at_work(tmp_path):
-    with wearembed.hub.alone(tmp_path), pytest.raises(RuntimeError, match="Another process is at work in"):
+    with disk.alone(tmp_path), pytest.raises(RuntimeError, match="Another process is writing to"):
         fresh = fitted(0)[0]
         Encoder(**{**fresh.get_params(deep=False), "checkpoint_dir": tmp_path}).fit(X)

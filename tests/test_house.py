@@ -24,7 +24,7 @@ FLOORS = {
     3: {"encoders", "datasets", "plots"},
     2: {"objectives", "training", "embedding", "evaluation", "recordings"},
     1: {"nets", "augment", "hub", "memory", "progress", "converters", "stores", "metrics", "signals"},
-    0: {"distributed"},
+    0: {"disk", "distributed"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
@@ -131,6 +131,12 @@ def labelled(paths):
 
 
 # --- floors, bans, names
+
+
+def test_contributors_are_told_of_every_room():
+    rows = re.findall(r"^\| (\d) \| (.+) \|$", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE)
+    told = {int(floor): set(re.findall(r"`(\w+)/?`", rooms)) for floor, rooms in rows}
+    assert told == FLOORS, "CONTRIBUTING.md lists other rooms than FLOORS"
 
 
 @pytest.mark.parametrize("path", labelled(FILES))

@@ -139,7 +139,7 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(trained, folder, monkeypatc
             raise OSError(28, "No space left on device")
         return write(file, data)
 
-    write = hub.write
+    write = hub.folder.write
     monkeypatch.setattr(hub.folder, "write", full)
     with pytest.raises(OSError, match="No space left"):
         trained.save_pretrained(folder, license="MIT")

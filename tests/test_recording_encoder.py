@@ -206,8 +206,8 @@ def test_a_recording_that_is_too_short_has_no_rows():
     ("params", "error", "said"),
     [
         ({"pool": "week"}, ValueError, "pool is one of"),
-        ({"step": 0}, ValueError, "step is seconds above 0"),
-        ({"min_coverage": 2}, ValueError, "min_coverage is a share"),
+        ({"step": 0}, ValueError, "step to be positive and finite, in s"),
+        ({"min_coverage": 2}, ValueError, "min_coverage between 0 and 1, got 2"),
         ({"encoder": RelConEncoder()}, Exception, "fit"),
     ],
 )

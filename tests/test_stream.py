@@ -110,5 +110,5 @@ def test_samples_of_another_shape_are_refused(bad):
 
 @pytest.mark.parametrize("params", [{"step": 0}, {"sfreq": -1}, {"min_coverage": 2}])
 def test_parameters_are_checked(params):
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="to be positive and finite|between 0 and 1"):
         StreamEmbedder(RAW, **params)

@@ -20,7 +20,7 @@ from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from . import distributed, hub
+from . import disk, distributed
 from .distributed import first_said, is_first_process
 from .memory import kept_memory
 from .nets.synced import whole_batch_norms
@@ -384,7 +384,7 @@ class Resume(Callback):
         buffer = io.BytesIO()
         torch.save(state, buffer)
         try:
-            hub.write(self.file, buffer.getvalue())
+            disk.write(self.file, buffer.getvalue())
         except KeyboardInterrupt as stop:  # a person's, and not an early stop
             raise Stopped from stop
 
@@ -465,7 +465,7 @@ def run_seed(folder: Path | None, identity: str, draw: Callable[[], int]) -> int
         return draw()
     file = folder / "run.json"
     for name in ("run.json", "checkpoint.pt"):
-        hub.sweep(folder / name)  # a run was killed while it wrote
+        disk.sweep(folder / name)  # a run was killed while it wrote
     if file.exists():
         try:
             run = json.loads(file.read_text())
@@ -476,7 +476,7 @@ def run_seed(folder: Path | None, identity: str, draw: Callable[[], int]) -> int
             raise ValueError(OTHER_RUN.format(folder))
         return seed
     seed = draw()
-    hub.write(file, json.dumps({"identity": identity, "seed": seed}).encode())
+    disk.write(file, json.dumps({"identity": identity, "seed": seed}).encode())
     return seed
 
 

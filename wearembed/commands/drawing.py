@@ -11,7 +11,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B
 OTHERS = "#8a8f98"
 DAY = ("#2b2d6e", "#3f7fbf", "#f0c03c", "#d9603b", "#2b2d6e")  # midnight, six, noon, six, midnight
 LATER = ("#3b2a78", "#2f6f9f", "#2fa58a", "#b8c93b")  # from the start on
-STATES = ("gap", "part", "off", "worn")  # of a stretch of a timeline
 
 
 def strip(recorded: Sequence[float], worn: Sequence[float] | None, width: float, label: str) -> str:

@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import hub
+from .. import disk
 from ..encoders import Encoder, HandmadeFeatures
 from ..evaluation import compare
 from ..stores import WindowStore
 from .outcome import Outcome, count
 
 FEATURES = "hand-made features"
-BEST = "against the best baseline"
 
 
 def run(args) -> Outcome:
@@ -63,7 +62,7 @@ def labelled(store: WindowStore, target: str) -> tuple[WindowStore, np.ndarray]:
 
 def save(table: pd.DataFrame, out: Path):
     text = table.to_csv(index=False) if out.suffix == ".csv" else table.to_json(orient="records", indent=1)
-    hub.write(out, text.encode())
+    disk.write(out, text.encode())
 
 
 def head(told: dict) -> list:

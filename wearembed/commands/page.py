@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from .. import __version__, hub
+from .. import __version__, disk
 from .drawing import COLOURS, DAY, LATER, OTHERS, along, points, scale, strip, ticks
 from .info import data_said, result_said
 from .outcome import count, duration, share
@@ -53,7 +53,7 @@ def write(out: Path, args, encoder, done: list[dict], failed: dict[str, str], fi
         about(args),
     ]
     body = "\n".join(section for section in sections if section)
-    hub.write(out, PAGE.format(style=style(), body=body, title=escape(str(args.out))).encode())
+    disk.write(out, PAGE.format(style=style(), body=body, title=escape(str(args.out))).encode())
 
 
 PAGE = """\

@@ -13,8 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .. import hub
-from ..stores.files import busy, lock
+from .. import disk
 from .sources import Source, part_of
 
 RUN, FAILURES, SCRATCH, KEY = "_run.json", "_failures.csv", ".scratch", b"wearembed"
@@ -48,7 +47,7 @@ class Parts:
             self.folder.mkdir(parents=True, exist_ok=True)
             run = open(self.folder / RUN, "a+b")  # noqa: SIM115, it is closed below
         with run:
-            lock(run, busy(self.folder))
+            disk.lock(run, disk.busy(self.folder))
             run.seek(0)
             before = run.read()
             self.agree(before)
@@ -138,7 +137,7 @@ class Parts:
         file = self.folder / FAILURES
         if failed:
             table = pd.DataFrame({"recording": list(failed), "error": list(failed.values())})
-            hub.write(file, table.to_csv(index=False).encode())
+            disk.write(file, table.to_csv(index=False).encode())
         else:
             file.unlink(missing_ok=True)
 
@@ -177,7 +176,7 @@ def scratch_folder(out: Path) -> Path:
     folder = out.with_name(f".{out.name}.parts")
     if (folder / RUN).exists():
         with open(folder / RUN, "ab") as run:
-            lock(run, busy(out))  # or it is of a process that is at work
+            disk.lock(run, disk.busy(out))  # or it is of a process that is at work
     shutil.rmtree(folder, ignore_errors=True)
     return folder
 
@@ -211,7 +210,7 @@ def means(files: list[Path], out: Path):
     table = pd.concat([pd.DataFrame(head), pd.DataFrame(Z).add_prefix("e")], axis=1)
     data = table.to_parquet(index=False) if out.suffix == ".parquet" else table.to_csv(index=False).encode()
     with writing(out):
-        hub.write(out, data)
+        disk.write(out, data)
 
 
 def n_rows(files: list[Path]) -> int:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from ..stores.files import lock
+from ..disk import lock
 from .engines import carried, done
 from .manifest import all_parts, folder_of, read_about, unfinished
 from .parts import Part, told_of

@@ -12,7 +12,7 @@ import cloudpickle
 import joblib
 from joblib.parallel import get_active_backend
 
-from ..stores.files import write_whole
+from ..disk import write_pieces
 from .parts import Part, embed_part
 
 Done = tuple[int, str | None]  # number of a part, and why it failed
@@ -31,7 +31,7 @@ def carried(encoder, out: Path) -> Iterator[Sent]:
     """Have the encoder travel once to each process, not with each part; this one keeps what it has."""
     payload = cloudpickle.dumps(encoder)
     sent = Sent(str(out / ".encoder-sent"), hashlib.sha256(payload).hexdigest())
-    write_whole(Path(sent.file), [payload])
+    write_pieces(Path(sent.file), [payload])
     held[sent.sha256] = encoder
     try:
         yield sent

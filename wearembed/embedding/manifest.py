@@ -11,8 +11,8 @@ import cloudpickle
 import joblib
 
 from .. import __version__
+from ..disk import write_pieces
 from ..stores import WindowStore
-from ..stores.files import write_whole
 from .parts import Part
 
 ABOUT, FORMAT = "_embeddings.json", "wearembed-embeddings"  # readers of folders of Parquet pass over names with _
@@ -123,7 +123,7 @@ def begin(out: Path, about: dict[str, Any]):
     """Write what the folder is of; an error where it is of something else already."""
     if any(out.glob("part-*.parquet")):
         refuse_other(out, read_about(out), about)
-    write_whole(out / ABOUT, [json.dumps(about, indent=1).encode()])
+    write_pieces(out / ABOUT, [json.dumps(about, indent=1).encode()])
 
 
 def refuse_other(out: Path, old: dict[str, Any], new: dict[str, Any]):

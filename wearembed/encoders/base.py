@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from torch import nn
 
-from .. import __version__, hub
+from .. import __version__, disk, hub
 from ..distributed import all_said, first_said, is_first_process, n_processes, together
 from ..nets import ResNet1d, for_inference
 from ..progress import counted
@@ -169,7 +169,7 @@ class Trainable(CallbackSupportMixin, Pretrained):
     def _train(self, X, groups, session, columns):
         self.__dict__.pop("untrained_", None)
         folder = None if self.checkpoint_dir is None else Path(self.checkpoint_dir).expanduser()
-        with nullcontext() if folder is None or not is_first_process() else hub.alone(folder):
+        with nullcontext() if folder is None or not is_first_process() else disk.alone(folder):
             self._train_in(folder, X, groups, session, columns)
 
     def _train_in(self, folder: Path | None, X, groups, session, columns):
@@ -679,7 +679,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
         told = {"estimator_class": type(self).__name__, "wearembed_version": __version__, **contract}
         shape = contract["n_channels"], contract["n_times"]
         path = Path(path).expanduser().resolve()
-        hub.write(path, to_onnx(self.net_, shape, dynamic_length, told))
+        disk.write(path, to_onnx(self.net_, shape, dynamic_length, told))
         return path
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:

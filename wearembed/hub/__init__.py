@@ -3,7 +3,6 @@
 from .files import read_official as read_official
 from .files import sha256 as sha256
 from .files import shortened as shortened
-from .files import write as write
 from .folder import Checkpoint as Checkpoint
 from .folder import contents as contents
 from .folder import save as save
@@ -11,8 +10,6 @@ from .lineage import inherited as inherited
 from .lineage import is_lineage as is_lineage
 from .lineage import lineage as lineage
 from .lineage import published as published
-from .scratch import alone as alone
-from .scratch import sweep as sweep
 from .source import BUNDLED as BUNDLED
 from .source import bundled as bundled
 from .source import known as known

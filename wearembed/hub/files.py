@@ -1,15 +1,12 @@
 """Files of a checkpoint, read within limits and written whole."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import torch
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
-
-from .scratch import scratch
 
 FILES = ("model.safetensors", "reference.safetensors", "README.md", "config.json")
 # The most that a file may hold, in bytes: whoever wrote it may not fill our memory. A full-size net has 16 MB.
@@ -31,17 +28,6 @@ def read(file: Path) -> bytes:
             f"checkpoint of wearembed."
         )
     return file.read_bytes()
-
-
-def write(file: Path, data: bytes):
-    """Write a file so that a reader sees the old one or the new one, whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with scratch(file) as own:
-        with open(own, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(own, file)
 
 
 def aside(folder: Path) -> Path:

@@ -10,9 +10,9 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ..disk import one_at_a_time, scratch, write
 from .card import card
-from .files import FILES, aside, from_bytes, read, sha256, shortened, to_bytes, write
-from .scratch import one_at_a_time, scratch
+from .files import FILES, aside, from_bytes, read, sha256, shortened, to_bytes
 from .storage import SCALE, unpack
 
 FORMATS = (1, 2)  # that are read; 2 is 1 with int8 rows. A checkpoint is written in the oldest that holds it.

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Iterator
-from numbers import Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from ..signals import check_share, positive
 from .grid import Block, blocks
 from .nonwear import worn_stretches
 from .reading import read_recording
@@ -226,10 +226,9 @@ class RecordingEncoder(TransformerMixin, BaseEstimator):
     def _check_parameters(self):
         if self.pool not in POOLS:
             raise ValueError(f"pool is one of {', '.join(map(repr, POOLS))}; got {self.pool!r}.")
-        if self.step is not None and not (isinstance(self.step, Real) and 0 < float(self.step) < np.inf):
-            raise ValueError(f"step is seconds above 0, or None; got {self.step!r}.")
-        if not 0 <= self.min_coverage <= 1:
-            raise ValueError(f"min_coverage is a share of a window, 0 to 1; got {self.min_coverage!r}.")
+        if self.step is not None:
+            positive(self.step, "step", "s")
+        check_share(self.min_coverage, "min_coverage")
         if not hasattr(self._contract, "seconds"):
             raise TypeError(f"encoder is a fitted encoder with a contract_; got {type(self.encoder).__name__}.")
 

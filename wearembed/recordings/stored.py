@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..signals import canonical_units, convert_units, positive
+from ..signals import canonical_units, check_share, convert_units, positive
 from ..stores import WindowStore
 from .encoder import flat, floored
 from .grid import Block, blocks
@@ -85,11 +85,14 @@ def cut_into(
     """
     if session not in SESSIONS:
         raise ValueError(f"session is one of {', '.join(map(repr, SESSIONS))}; got {session!r}.")
-    if not 0 <= min_coverage <= 1:
-        raise ValueError(f"min_coverage is a share of a window, 0 to 1; got {min_coverage!r}.")
     seconds = store.n_times / store.sfreq
     step = seconds if step is None else positive(step, "step", "s")
-    how = {"step": step, "min_coverage": float(min_coverage), "session": session, "nonwear": bool(nonwear)}
+    how = {
+        "step": step,
+        "min_coverage": check_share(min_coverage, "min_coverage"),
+        "session": session,
+        "nonwear": bool(nonwear),
+    }
     known = Known(store, how)
     total = len(recordings) if hasattr(recordings, "__len__") else None
     shown = tqdm(flat(recordings), "recordings", total, disable=not verbose, unit="")

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 
+from ..signals import check_share, positive
 from .encoder import embed
 from .grid import block_at
 from .recording import Recording
@@ -50,13 +51,10 @@ class StreamEmbedder:
         encoder.get_feature_names_out()  # loads it, or says that it is not fitted
         contract = encoder.contract_
         self.seconds, self._to = contract.seconds, contract.sfreq
-        self.step = self.seconds if step is None else float(step)
-        self.sfreq = self._to if sfreq is None else float(sfreq)
+        self.step = self.seconds if step is None else positive(step, "step", "s")
+        self.sfreq = self._to if sfreq is None else positive(sfreq, "sfreq", "Hz")
         self.units = contract.units if units is None else units
-        if not (0 < self.step < np.inf and 0 < self.sfreq < np.inf and 0 <= min_coverage <= 1):
-            told = f"{step!r}, {sfreq!r}, {min_coverage!r}"
-            raise ValueError(f"step and sfreq are above 0, and min_coverage is from 0 to 1; got {told}.")
-        self.min_coverage = min_coverage
+        self.min_coverage = check_share(min_coverage, "min_coverage")
         self.encoder = copy.copy(encoder).set_params(sfreq=self._to, units=self.units)
         self.n_channels, self.n_times = contract.n_channels, contract.n_times
         stepped = self.step * self.sfreq

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import CubicSpline
 
-from ..signals import positive, sample_at
+from ..signals import check_share, positive, sample_at
 from .clocks import longest_step
 from .recording import Recording
 
@@ -52,8 +52,7 @@ def cut(recordings, seconds, sfreq, step=None, min_coverage=0.8):
     n_times = round(seconds * sfreq)
     if n_times == 0:
         raise ValueError(f"Expected windows of at least one sample, got {seconds:g} s at {sfreq:g} Hz. Lengthen them.")
-    if not 0 <= min_coverage <= 1:
-        raise ValueError(f"Expected min_coverage between 0 and 1, got {min_coverage!r}. It is a share of a window.")
+    min_coverage = check_share(min_coverage, "min_coverage")
     first, parts, rows, n_left_out = None, [], [], 0
     for recording in [recordings] if isinstance(recordings, Recording) else recordings:
         first = _check_alike(recording, first)

@@ -1,5 +1,6 @@
 """Signals as arrays of shape (..., n_times): rate, units, scale, band, stillness, and the beats of a heart."""
 
+from .checks import check_share as check_share
 from .checks import positive as positive
 from .heart import (
     find_beats,

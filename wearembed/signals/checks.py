@@ -15,6 +15,16 @@ def positive(value, name, unit):
     return value
 
 
+def check_share(value, name):
+    """`value` as a float, if it is one number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"Expected {name} to be one number from 0 to 1, got {value!r} of type {type(value).__name__}.")
+    value = float(value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"Expected {name} between 0 and 1, got {value:g}. It is a share, not per cent.")
+    return value
+
+
 def real_array(x):
     """An array of float32 or float64."""
     x = np.asarray(x)

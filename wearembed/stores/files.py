@@ -11,8 +11,7 @@ import io
 import json
 import os
 import re
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..disk import busy, lock, sha256_of, sync_folder, write_pieces
+
 ABOUT, LOG, SEAL, FORMAT = "store.json", "shards.jsonl", "shards.seal", "wearembed-store"
 TOLD = ("format", "version", "n_channels", "n_times", "sfreq", "units", "dtype", "scale")  # of a store
 NAME = re.compile(r"\d{6,}")
-MOMENT = 0.5  # seconds
 OPEN = 256  # memory maps of a process; each keeps a file open
 AT_ONCE = 2**20  # windows whose codes are looked up at once
 
@@ -204,7 +204,7 @@ class Folder:
     def seal(self):
         """Say how much of the log there is now."""
         told = {"bytes": self.read_to, "sha256": self.digest.hexdigest()}
-        write_whole(self.path / SEAL, [json.dumps(told).encode()])
+        write_pieces(self.path / SEAL, [json.dumps(told).encode()])
 
     def sweep(self):
         """Delete what a killed process left behind."""
@@ -231,12 +231,12 @@ class Folder:
                 n[0] += len(block)
                 yield np.ascontiguousarray(block, dtype).data.cast("B")
 
-        return write_whole(self.path / f"{name}.npy", pieces(), head), n[0]
+        return write_pieces(self.path / f"{name}.npy", pieces(), head), n[0]
 
     def write_index(self, name: str, index: pd.DataFrame) -> str:
         table = io.BytesIO()
         index.to_parquet(table, index=False)
-        return write_whole(self.path / f"{name}.parquet", [table.getvalue()])
+        return write_pieces(self.path / f"{name}.parquet", [table.getvalue()])
 
 
 def npy_head(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
@@ -245,35 +245,6 @@ def npy_head(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     told = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(head, told)
     return head.getvalue()
-
-
-def write_whole(file: Path, pieces: Iterable[Any], head: Callable[[], bytes] | None = None) -> str:
-    """Write a file under another name, then give it its own; its SHA-256.
-
-    `head` is asked when all pieces are written, and goes over the beginning of the first.
-    """
-    scratch, digest = file.with_name(f".{file.name}.scratch"), hashlib.sha256()
-    try:
-        with open(scratch, "wb") as f:
-            for piece in pieces:
-                if head is None:
-                    digest.update(piece)
-                f.write(piece)
-            if head is not None:
-                f.seek(0)
-                f.write(head())
-            f.flush()
-            os.fsync(f.fileno())
-        told = digest.hexdigest() if head is None else sha256_of(scratch)
-        os.replace(scratch, file)
-    finally:
-        scratch.unlink(missing_ok=True)
-    return told
-
-
-def sha256_of(file: Path) -> str:
-    with open(file, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -332,38 +303,3 @@ def read_log(path: Path, start: int, digest) -> tuple[list[Shard], list[dict], i
         raise ValueError(f"{file} is damaged. Take it from a copy of the store.")
     digest.update(data[:whole])
     return shards, notes, start + whole
-
-
-def lock(file, otherwise: str):
-    """Keep others out for as long as the file is open: they get an error that says `otherwise`.
-
-    It waits for a moment: a process that is just being started holds what its parent had open, locks and all.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows: two writers are the user's to avoid
-        return
-    until = time.monotonic() + MOMENT
-    while True:
-        try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if time.monotonic() > until:
-                raise RuntimeError(otherwise) from error
-            time.sleep(MOMENT / 20)
-
-
-def busy(path: Path) -> str:
-    return f"Another process is writing to {path}. Wait for it, or name another place."
-
-
-def sync_folder(path: Path):
-    """Have names of new files survive a power cut, where folders can be opened."""
-    try:
-        folder = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

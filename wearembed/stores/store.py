@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .files import ABOUT, FORMAT, LOG, Folder, Shard, begun, busy, digest_of, lock, sync_folder, write_whole
+from ..disk import busy, lock, sync_folder, write_pieces
+from .files import ABOUT, FORMAT, LOG, Folder, Shard, begun, digest_of
 from .lazy import LazyWindows, places
 
 COLUMNS = ("participant", "session", "recording", "start", "stop", "coverage")
@@ -119,7 +120,7 @@ class WindowStore(LazyWindows):
             lock(log, busy(path))
             if (path / ABOUT).exists():
                 raise FileExistsError(f"Another process made a store at {path} just now. Open it: WindowStore(path).")
-            write_whole(path / ABOUT, [json.dumps({**about, "sha256": digest_of(about)}, indent=1).encode()])
+            write_pieces(path / ABOUT, [json.dumps({**about, "sha256": digest_of(about)}, indent=1).encode()])
         sync_folder(path)
         return cls(path)
 
