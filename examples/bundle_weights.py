@@ -10,6 +10,8 @@
 core), the others measure and write. ``accel-distilled-open`` is trained here, from where the simulated student ended,
 and kept in ``--work`` epoch by epoch, so that the same line run again goes on (a quarter of an hour).
 
+Later, ``--again`` measures weights that are bundled and writes their cards; it trains nothing.
+
 What a card says was measured here, with the weights as they are stored, in bfloat16: on people whom neither the net nor
 the ridge regression on its embeddings has seen, beside what does without any training. Intervals are over people.
 """
@@ -33,6 +35,7 @@ from sklearn.preprocessing import StandardScaler
 
 from wearembed import DistilledAccelEncoder, HandmadeFeatures, evaluation, from_pretrained, hub
 from wearembed.datasets import make_ecg, make_ppg_accel
+from wearembed.hub.card import card
 
 SEED = 0
 OURS, MEAN, HAND, UNTRAINED = (
@@ -41,7 +44,7 @@ OURS, MEAN, HAND, UNTRAINED = (
     "hand-made features",
     "same net, untrained",
 )
-HELD_OUT = "this recipe without the people tested"
+HELD_OUT, WITHOUT = "this recipe without the people tested", "this recipe without the set tested"
 MEASURES = {  # of `participant_pairs`
     "top_1": "windows that find their person among {n}, share (chance {chance:.3f})",
     "same_person_auc": "same person against another, AUC",
@@ -78,13 +81,17 @@ def main():
     """Make, write and verify each of the names."""
     args = arguments()
     for name in args.names:
-        write(args, name, MAKERS[name](args))
+        if args.again:
+            rewrite(args, name)
+        else:
+            write(args, name, MAKERS[name](args))
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("names", nargs="+", choices=MAKERS, metavar="NAME", help=", ".join(MAKERS))
+    add("--again", action="store_true", help="train nothing: measure the bundled weights anew, and write their cards")
     add("--data", type=Path, required=True, help="folder with a folder for each real set")
     add(
         "--wrist",
@@ -121,6 +128,27 @@ def write(args, name, made):
     print(f"{folder}: {sum(upload.sizes.values()) / 1e6:.2f} MB, verified", flush=True)
 
 
+def rewrite(args, name):
+    """The card with results of today, beside the same weights; rows that need nets of the study stay as they were."""
+    folder, encoder = hub.BUNDLED / name, from_pretrained(hub.BUNDLED / name)
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    config = json.loads(files["config.json"])
+    before = {key_of(row): row for row in config["training"]["results"]}
+    now = before | {key_of(row): row for row in MEASURED[name](args, encoder)}
+    for key, row in now.items():
+        if row != before.get(key):
+            print(name, *key, before.get(key, {}).get("value"), "->", row["value"], flush=True)
+    questions = list(dict.fromkeys(key[:2] for key in now))
+    config["training"]["results"] = sorted(now.values(), key=lambda row: questions.index(key_of(row)[:2]))
+    files["config.json"] = (json.dumps(config, indent=1) + "\n").encode()
+    files["README.md"] = card(config, f"wearembed/{name}").encode()
+    from_pretrained(hub.save(args.out / name, files)).verify()
+
+
+def key_of(row):
+    return row["dataset"], row["metric"], row["model"]
+
+
 def stored(args, encoder, name):
     """The encoder as whoever loads it will have it: with weights of bfloat16."""
     encoder.save_pretrained(args.work / name, dtype="bfloat16")
@@ -147,19 +175,25 @@ AS_PREPARED = (
 
 def accel_distilled_synthetic(args) -> Made:
     """The student of PPG-MAE, as the study of simulated wrists has trained it."""
-    simulated, e4 = simulated_wrists(), stress_predict(args)
     encoder = stored(args, from_pretrained(taught(args, "from-masked")), "accel-distilled-synthetic")
-    real = errors(E4, e4, baselines("accel-heart", e4.accel, encoder))
+    results = of_wrists(args, encoder)
     return Made(
         encoder,
-        simulated.accel[simulated.folds[0][0]],
+        simulated_wrists().accel[simulated_wrists().folds[0][0]],
         ["wearembed.datasets.make_ppg_accel"],
         TAUGHT,
         f"Acceleration of a wrist at rest, taught by a masked PPG encoder: {SIMULATED_WRIST}. At the strength of a "
-        f"real pulse no student left the start in the steps that two cores afford. {verdict(real)} {AS_PREPARED}",
-        errors(SIMULATED, simulated, baselines("accel-heart", simulated.accel, encoder)) + real,
+        f"real pulse no student left the start in the steps that two cores afford. {verdict(results)} {AS_PREPARED}",
+        results,
         hours(taught(args, "teacher-masked-training"), taught(args, "from-masked-training")),
     )
+
+
+def of_wrists(args, encoder):
+    """Rows on simulated and on real people, beside what they have to beat."""
+    simulated, e4 = simulated_wrists(), stress_predict(args)
+    rows = errors(SIMULATED, simulated, baselines("accel-heart", simulated.accel, encoder))
+    return rows + errors(E4, e4, baselines("accel-heart", e4.accel, encoder))
 
 
 def accel_distilled_open(args) -> Made:
@@ -255,7 +289,8 @@ def errors(dataset, windows, models):
 
 
 def verdict(rows):
-    """What the first row is worth beside the mean, in a sentence."""
+    """What the first row on real people is worth beside the mean, in a sentence."""
+    rows = [row for row in rows if row["dataset"] == E4]
     own, mean = rows[0], next(row for row in rows if row["model"] == MEAN)
     worth = "better than" if own["value"] < mean["value"] else "no better than"
     worth += "" if own["high"] < mean["low"] or own["value"] >= mean["value"] else ", though within the interval,"
@@ -275,26 +310,20 @@ PAIRED = "python examples/participant_pairs.py --set {name} --only participant -
 
 def ppg_contrastive_synthetic(args) -> Made:
     """The net of participant pairs, as the study of pairs has trained it."""
-    made, e4 = of_pairs(args, "ppg", "ppg-simulated", make_ppg_accel, "e4"), stress_predict(args)
-    return made._replace(results=made.results + errors(E4, e4, baselines("ppg", e4.ppg, made.encoder)))
+    return of_pairs(args, "ppg")
 
 
 def ecg_contrastive_synthetic(args) -> Made:
     """The same of an ECG."""
-    return of_pairs(args, "ecg", "ecg-simulated", make_ecg, "mitdb")
+    return of_pairs(args, "ecg")
 
 
-def of_pairs(args, sensor, name, simulator, real):
-    how = SimpleNamespace(seed=SEED, data=args.data, size=[36, 4])
-    rule, folder = pairs.SETS[name], args.pairs / name / f"participant-fold-0-seed-{SEED}"
+def of_pairs(args, sensor):
+    how, name = choices(args), f"{sensor}-simulated"
+    folder = args.pairs / name / f"participant-fold-0-seed-{SEED}"
     encoder = stored(args, from_pretrained(folder / "model"), f"{sensor}-contrastive-synthetic")
-    windows = pairs.simulated(how, name, rule)
-    folds = pairs.folds(how, rule, windows)
-    of_real = pairs.SETS[real]
-    recorded = pairs.recorded(how, real, of_real)
-    results = persons(how, simulator.__name__, rule, windows, folds, encoder)
-    results += rates(sensor, simulator, rule, windows, folds, encoder)
-    results += persons(how, of_real.source[0], of_real, recorded, pairs.folds(how, of_real, recorded), encoder)
+    windows = pairs.simulated(how, name, pairs.SETS[name])
+    train, _ = pairs.folds(how, pairs.SETS[name], windows)[0]
     about = (
         f"{sensor.upper()}, trained by pairs of windows of one person: 180 simulated people, ten windows of each, 60 "
         f"of them held out. Before the net, `signals.prepare_{sensor}(x, sfreq)`. Real recordings are for testing "
@@ -302,13 +331,35 @@ def of_pairs(args, sensor, name, simulator, real):
     )
     return Made(
         encoder,
-        windows.X[folds[0][0]],
-        [f"wearembed.datasets.{simulator.__name__}"],
+        windows.X[train],
+        [f"wearembed.datasets.{PAIRS[sensor][0].__name__}"],
         [PAIRED.format(name=name)],
         about,
-        results,
+        paired_results(args, sensor, encoder),
         hours(folder / "training"),
     )
+
+
+PAIRS = {"ppg": (make_ppg_accel, "e4"), "ecg": (make_ecg, "mitdb")}  # what simulates, and a real set of `pairs`
+
+
+def choices(args):
+    return SimpleNamespace(seed=SEED, data=args.data, size=[36, 4])
+
+
+def paired_results(args, sensor, encoder):
+    """Rows on simulated and on real people: whom a window is of, and the heart rate where it is known."""
+    (simulator, real), name, how = PAIRS[sensor], f"{sensor}-simulated", choices(args)
+    rule, of_real = pairs.SETS[name], pairs.SETS[real]
+    windows, recorded = pairs.simulated(how, name, rule), pairs.recorded(how, real, of_real)
+    folds = pairs.folds(how, rule, windows)
+    results = persons(how, simulator.__name__, rule, windows, folds, encoder)
+    results += rates(sensor, simulator, rule, windows, folds, encoder)
+    results += persons(how, of_real.source[0], of_real, recorded, pairs.folds(how, of_real, recorded), encoder)
+    if sensor == "ppg":
+        e4 = stress_predict(args)
+        results += errors(E4, e4, baselines("ppg", e4.ppg, encoder))
+    return results
 
 
 def rates(sensor, simulator, rule, windows, folds, encoder):
@@ -387,13 +438,9 @@ def relcon_open(args) -> Made:
     about += "simulated windows. The results are of nets that were trained in the same way without the set tested."
     made = relcon(args, "relcon-open", X, about)
     sources = tuple({"name": name, **source} for name, source in motion.SOURCES.items())
-    results = [
-        row | {"model": "this recipe without the set tested"} if row["model"] == OURS else row for row in made.results
-    ]
     return made._replace(
         attribution=sources,
         commands=[*motion_commands("synthetic"), *motion_commands("open")],
-        results=results,
         hours=made.hours + hours(args.motion / "relcon-synthetic-training"),
     )
 
@@ -407,7 +454,7 @@ def relcon(args, name, X, about):
         ["wearembed.datasets.make_motion"],
         motion_commands("synthetic"),
         about,
-        shown(args, f"wearembed/{name}"),
+        shown(args, name),
         hours(args.motion / f"{name}-training", args.motion / "relcon-synthetic-training" / "distance"),
     )
 
@@ -427,18 +474,20 @@ def motion_commands(kind):
     return [f"python examples/pretrain_relcon.py {lines[kind]}"]
 
 
-def shown(args, source):
-    """Rows of the card from the tables that `show.py` wrote, where it has run."""
-    names = {source: OURS, f"{source}, untrained": UNTRAINED, FOREST: FOREST}
+def shown(args, name):
+    """Rows of the card from the tables that `show.py` wrote, where it has run; both encoders are of one net."""
+    names = {f"wearembed/{name}": OURS if name == "relcon-synthetic" else WITHOUT}
+    names |= {f"wearembed/{net}, untrained": UNTRAINED for net in ("relcon-synthetic", "relcon-open")}
+    names[FOREST] = FOREST
     rows = []
-    for name in ACTIVITIES:
-        file = args.show / f"{name}.csv"
+    for dataset in ACTIVITIES:
+        file = args.show / f"{dataset}.csv"
         table = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["encoder", "score"])
         table = averaged(table) if len(table) else table
         for of, model in names.items():
             for _, found in table[(table["encoder"] == of) & table["score"].isin(SHOWN)].iterrows():
                 told = (found[key] for key in ("pooled", "low", "high"))
-                rows.append(row(name, SHOWN[found["score"]], model, *told))
+                rows.append(row(dataset, SHOWN[found["score"]], model, *told))
     return rows
 
 
@@ -449,6 +498,19 @@ MAKERS = {  # a function for each name that comes with the package
     "ecg-contrastive-synthetic": ecg_contrastive_synthetic,
     "accel-distilled-synthetic": accel_distilled_synthetic,
     "accel-distilled-open": accel_distilled_open,
+}
+
+MEASURED = {  # rows of a card for which nothing is trained
+    "relcon-synthetic": lambda args, _: shown(args, "relcon-synthetic"),
+    "relcon-open": lambda args, _: shown(args, "relcon-open"),
+    "ppg-contrastive-synthetic": lambda args, encoder: paired_results(args, "ppg", encoder),
+    "ecg-contrastive-synthetic": lambda args, encoder: paired_results(args, "ecg", encoder),
+    "accel-distilled-synthetic": of_wrists,
+    "accel-distilled-open": lambda args, encoder: [
+        row
+        for row in of_wrists(args, encoder)
+        if (row["dataset"], row["model"]) != (E4, OURS)  # it has seen them all
+    ],
 }
 
 
