@@ -23,7 +23,7 @@ from wearembed.commands.arguments import ENCODERS, parser
 from wearembed.commands.outcome import duration, plain, share, two_columns
 
 SMALL = ["--encoder", "SimCLREncoder", "--set", "width=4", "--set", "blocks=(1,1)", "--set", "kernels=(3,3)"]
-COMMANDS = ("embed", "pretrain", "evaluate", "info", "push", "demo")
+COMMANDS = ("embed", "store", "pretrain", "evaluate", "info", "push", "demo")
 
 
 def write_csv(file, n_windows=12, seed=0, zone="", **made):
@@ -78,6 +78,38 @@ def told(capsys, *call, code=0):
     return json.loads(capsys.readouterr().out)
 
 
+# --------------------------------------------------------------------------------- store
+
+
+def test_recordings_become_a_store_and_the_same_line_does_the_rest(study, tmp_path, capsys):
+    (study / "broken.csv").write_text("nothing")
+    call = ["store", study, "-o", tmp_path / "cohort", "--quiet"]
+    document = told(capsys, *call, code=1)
+    assert [one["recording"] for one in document["failed"]] == [str(study / "broken.csv")]
+    store = WindowStore(tmp_path / "cohort")
+    signal = write_csv(study / "dora.csv", n_windows=5, seed=9)
+    (study / "broken.csv").unlink()
+    before = {file.name: file.stat().st_mtime_ns for file in store.path.glob("*.npy")}
+    document = told(capsys, *call)
+    assert (document["n_windows"], document["n_participants"], document["failed"]) == (20, 4, [])
+    store = WindowStore(tmp_path / "cohort")
+    dora = store[np.flatnonzero(store.groups == "dora")]
+    np.testing.assert_allclose(np.concatenate(list(dora), axis=1), signal, atol=1e-4)
+    after = {file.name: file.stat().st_mtime_ns for file in store.path.glob("*.npy")}
+    assert before.items() <= after.items(), "what is there is left as it is"
+    main([*map(str, call), "--rate", "50"])
+    assert "has windows of --rate 100, not 50" in capsys.readouterr().err
+
+
+def test_a_store_of_other_windows_in_half_the_room(study, tmp_path, capsys):
+    document = told(
+        capsys, "store", study, "-o", tmp_path / "c", "--seconds", 5, "--rate", 40, "--int16", "--by-folder"
+    )
+    assert (document["n_channels"], document["n_times"], document["sfreq"], document["units"]) == (3, 200, 40.0, "g")
+    assert set(WindowStore(tmp_path / "c").groups) == {"anna", "bert", "study"}
+    assert np.load(tmp_path / "c" / "000000.npy", mmap_mode="r").dtype == np.int16
+
+
 # --------------------------------------------------------------------------------- help, errors, exit codes
 
 
@@ -121,6 +153,7 @@ def test_encoders_that_are_offered_exist():
     "call",
     [
         ["embed", "nowhere.csv", "-o", "out.parquet"],
+        ["store", "nowhere.csv", "-o", "out"],
         ["pretrain", "nowhere", "-o", "out"],
         ["evaluate", "nowhere/at/all", "nowhere", "--target", "activity"],
         ["info", "nowhere/at/all"],
@@ -486,6 +519,39 @@ def test_info_of_weights_says_contract_origin_and_card(capsys):
     assert document["synthetic"] is True and document["verified"] is True and document["kind"] == "weights"
     main(["info", "wearembed/relcon-synthetic"])
     assert "SYNTHETIC DATA ONLY" in capsys.readouterr().out
+
+
+def test_info_without_a_name_lists_what_comes_with_the_package(capsys):
+    names = [row["weights"] for row in told(capsys, "info")["bundled"]]
+    assert names == wearembed.hub.bundled()
+    assert main(["info"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == names
+
+
+def test_info_of_what_embed_wrote_says_whose_rows_and_by_which_weights(study, tmp_path, small, capsys):
+    main(["embed", str(study), "-o", str(tmp_path / "parts"), "--quiet"])
+    main(["embed", str(study / "carl.csv"), "-o", str(tmp_path / "carl.parquet"), "--quiet"])
+    capsys.readouterr()
+    document = told(capsys, "info", tmp_path / "parts")
+    assert (document["kind"], document["n_rows"], document["n_parts"], document["dim"]) == ("embeddings", 15, 3, 8)
+    assert document["participants"] == ["anna/wrist", "bert/wrist", "carl"]
+    assert document["about"]["weights"] == small._read().config["model_sha256"]
+    document = told(capsys, "info", tmp_path / "carl.parquet")
+    assert (document["n_rows"], document["n_parts"], document["participants"]) == (6, None, ["carl"])
+    (tmp_path / "carl.parquet").write_bytes(b"PAR1 no more")
+    assert main(["info", str(tmp_path / "carl.parquet")]) == 1
+    assert "is no Parquet table, or is damaged" in capsys.readouterr().err
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
+    assert main(["info", str(tmp_path / "other.parquet")]) == 1
+    assert "a table of something else" in capsys.readouterr().err
+
+
+def test_info_of_an_embedded_store_says_what_is_missing(cohort, tmp_path, small, capsys):
+    wearembed.embed_store(WindowStore(cohort), small, tmp_path / "out", n_jobs=1)
+    document = told(capsys, "info", tmp_path / "out")
+    assert document["n_rows"] == 48 and document["n_parts_missing"] == 0 and document["about"]["store"] == str(cohort)
+    next((tmp_path / "out").glob("part*.parquet")).unlink()
+    assert told(capsys, "info", tmp_path / "out")["n_parts_missing"] == 1
 
 
 def test_info_of_a_store_says_whose_windows_and_finds_damage(cohort, tmp_path, capsys):

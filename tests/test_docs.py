@@ -31,6 +31,14 @@ def test_what_a_page_shows_is_what_happens(page, tmp_path, monkeypatch):
     assert not result.failed, "".join(said)
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_links_of_a_page_lead_somewhere_in_a_clone(page):
+    for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
+        built = re.fullmatch(r"gallery/(\w+)\.rst", link)  # by sphinx-gallery, of the scripts in examples
+        there = DOCS.parent / "examples" / f"gallery/{built[1]}.py" if built else page.parent / link
+        assert there.exists() or link == "gallery/index.rst", f"{page.name} links to {link}"
+
+
 def test_the_figures_of_the_campaign_are_those_on_its_page():
     told = harm.shown((DOCS / "reliability.md").read_text())
     assert told == harm.table(json.loads((DOCS / "reliability.json").read_text()))

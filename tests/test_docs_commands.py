@@ -3,13 +3,16 @@
 import doctest
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from wearembed.__main__ import main
 
-PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "commands.md"
+PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))) if "```" in page.read_text()]
 FENCE = re.compile(r"^```(pycon|console)\n(.*?)^```", flags=re.M | re.S)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -45,7 +48,20 @@ def test_each_command_prints_what_the_page_shows(tmp_path, monkeypatch, capsys):
             got = printed(call, capsys)
             assert doctest.OutputChecker().check_output(wanted, got, FLAGS), f"{call}\n\n{wanted}\nbut it is\n\n{got}"
             shown.add(call[0])
-    assert shown == {"--help", "embed", "pretrain", "evaluate", "info", "push", "demo"}
+    assert shown == {"--help", "embed", "store", "pretrain", "evaluate", "info", "push", "demo"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_shell_can_read_what_pages_tell_it(page):
+    """Parentheses without quotes are read by shlex, and by no shell."""
+    fences = re.findall(r"^```(console|sh|shell|bash)\n(.*?)^```", page.read_text(), flags=re.M | re.S)
+    lines = [line.removeprefix("$ ") for kind, text in fences for line in text.splitlines() if said(kind, line)]
+    bash = subprocess.run(["bash", "-n"], input="\n".join(lines), text=True, capture_output=True)
+    assert not bash.stderr, bash.stderr
+
+
+def said(kind, line):
+    return kind != "console" or line.startswith("$ ")
 
 
 @pytest.mark.parametrize("text", ["$ wearembed info a\nb\n$ wearembed info 'c d'\n"])

@@ -320,6 +320,8 @@ def test_a_class_of_one_participant_is_warned_of():
     odd = np.where((groups == "P00") & (np.arange(270) < 9), "swim", y)
     with pytest.warns(UserWarning, match="windows of swim are of one participant"):
         linear_probe(None, Z, odd, groups, **FIXED)
+    with pytest.raises(ValueError, match="Is y the participant itself.*evaluation.embedding_report"):
+        linear_probe(None, Z, groups, groups, **FIXED)
 
 
 # --- scores and their intervals

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import subprocess
+import threading
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -216,6 +217,16 @@ def test_who_loads_while_another_saves_has_the_old_or_the_new(tmp_path):
         assert any(np.array_equal(loaded.transform(X), fitted(seed)[1]) for seed in (0, 1))
         tell("loading while another saves", "old or new")
     assert ended(child) == 0
+
+
+def test_a_lock_that_a_starting_process_holds_for_a_moment_is_waited_for(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    parent = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(parent, fcntl.LOCK_EX)
+    gone = threading.Timer(disk.MOMENT / 5, os.close, [parent])
+    gone.start()
+    with disk.alone(tmp_path):
+        gone.join()
 
 
 def test_a_second_run_in_a_folder_of_checkpoints_is_refused_while_the_first_is_at_work(tmp_path):

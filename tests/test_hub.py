@@ -327,6 +327,31 @@ def test_folders_and_names_that_are_no_checkpoints_are_told_apart(tmp_path, monk
         RelConEncoder.from_pretrained("wearembed/../../secrets")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("wearembed/relcon-synthetc", "wearembed/relcon-synthetic"),
+        ("relcon-synthetic", "wearembed/relcon-synthetic"),
+        ("WearEmbed/ECG-contrastive-synthetic", "wearembed/ecg-contrastive-synthetic"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_the_nearest_name(name, meant, tmp_path):
+    """The tests forbid sockets, so a call would be another error."""
+    with pytest.raises(FileNotFoundError, match=f"Did you mean '{meant}'"):
+        wearembed.from_pretrained(name, cache_dir=tmp_path, local_files_only=not name.startswith("wearembed/"))
+
+
+def test_names_of_the_package_are_never_asked_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub.source, "fetch", lambda *args, **where: pytest.fail("it was asked for"))
+    with pytest.raises(FileNotFoundError, match="No checkpoint at 'wearembed/of-a-stranger'. Expected a folder"):
+        wearembed.from_pretrained("wearembed/of-a-stranger", cache_dir=tmp_path)
+
+
+def test_a_parameter_that_there_is_none_of_is_told_the_nearest():
+    with pytest.raises(ValueError, match=r"RelConEncoder has no parameter 'sfrq'\. Did you mean sfreq\?"):
+        RelConEncoder.from_pretrained("wearembed/relcon-synthetic", sfrq=50)
+
+
 def test_a_hub_name_that_is_not_cached_says_what_can_be_done(tmp_path):
     with pytest.raises(
         FileNotFoundError,

@@ -340,7 +340,7 @@ def test_the_card_is_one_that_the_hub_reads(server, pushed):
     assert card.text.strip().startswith("**Pretrained on synthetic data only:**")
     headings = [line for line in card.text.splitlines() if line.startswith("## ")]
     assert "## Training" in headings and "## Results" in headings and "## Intended use and limits" in headings
-    assert "| seed |" in card.text and "| spent: hours |" in card.text
+    assert "| random_state |" in card.text and "| spent: hours |" in card.text
 
 
 RESULTS = [

@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
-from wearembed import AccelMaskedEncoder, RelConDistance, RelConEncoder, datasets
+from wearembed import AccelMaskedEncoder, RelConDistance, RelConEncoder, SimCLREncoder, datasets
 from wearembed.training import Anchors, Recipe, find_device, seeded
 
 SMALL = {"max_epochs": 4, "batch_size": 8, "device": "cpu", "random_state": 0}
@@ -175,6 +175,16 @@ def test_a_recipe_reaches_the_optimiser_and_gives_way_to_a_schedule_of_the_users
     flat = LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda epoch: 1.0)
     clone(encoder).set_params(callbacks=[Watch(), flat]).fit(X)
     assert {lr for _, lr, _, _ in rates} == {1e-3}
+
+
+def test_who_does_not_say_whose_windows_they_are_is_told_so():
+    with pytest.warns(UserWarning, match="all 24 count as one person's. Pass groups=") as told:
+        small().fit(X, groups)  # as y, where a classifier has it
+    assert told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small().fit(X, groups=groups)
+        SimCLREncoder(width=4, blocks=(1,), kernels=(3,), max_epochs=1).fit(X)  # learns from each window alone
 
 
 def test_only_windows_without_mates_is_an_error_and_some_a_warning():

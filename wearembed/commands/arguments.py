@@ -27,7 +27,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"wearembed {version}")
     commands = top.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    for declare in (embed, pretrain, evaluate, info, push, demo):
+    for declare in (embed, store, pretrain, evaluate, info, push, demo):
         declare(commands)
     return top
 
@@ -67,6 +67,42 @@ def weights(one: argparse.ArgumentParser):
     device(one)
 
 
+def recordings(one: argparse.ArgumentParser):
+    one.add_argument(
+        "recordings",
+        nargs="+",
+        type=Path,
+        metavar="RECORDING",
+        help="CSV, Axivity .cwa, GENEActiv .bin, each may be gzipped; an Empatica E4 folder; or a folder with any of "
+        "these in it",
+    )
+
+
+def windows(one: argparse.ArgumentParser, title: str):
+    group = one.add_argument_group(title)
+    group.add_argument("--step", type=seconds, metavar="S", help="seconds from window to window; default: no overlap")
+    group.add_argument(
+        "--min-coverage",
+        type=share,
+        default=0.8,
+        metavar="SHARE",
+        help="least share of a window that samples cover (%(default)s)",
+    )
+    group.add_argument("--nonwear", action="store_true", help="look for time in which the device was not worn")
+    return group
+
+
+def of_files(one: argparse.ArgumentParser):
+    files = one.add_argument_group("what recordings do not say themselves")
+    files.add_argument("--sfreq", type=seconds, metavar="HZ", help="rate of tables without time stamps")
+    files.add_argument("--units", help="g, m/s^2 or mg: what tables are in; default: found from gravity")
+    files.add_argument("--participant", metavar="NAME", help="whose all the recordings are; default: each its own")
+    files.add_argument(
+        "--by-folder", action="store_true", help="the folder that a recording lies in is its participant"
+    )
+    files.add_argument("--only", metavar="PATTERN", help='which files of folders to take, such as "*.cwa"')
+
+
 def device(one: argparse.ArgumentParser):
     one.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (%(default)s)")
 
@@ -88,14 +124,7 @@ def embed(commands):
         "embed P01.cwa P02.cwa -o embeddings.parquet",
         "embed study/ -o embeddings/ --pool minute --nonwear --report report.html",
     )
-    one.add_argument(
-        "recordings",
-        nargs="+",
-        type=Path,
-        metavar="RECORDING",
-        help="CSV, Axivity .cwa, GENEActiv .bin, each may be gzipped; an Empatica E4 folder; or a folder with any of "
-        "these in it",
-    )
+    recordings(one)
     one.add_argument(
         "-o", "--out", type=Path, required=True, help="table to write, .parquet or .csv; or a folder of parts"
     )
@@ -106,26 +135,32 @@ def embed(commands):
         help="write a page about the run: coverage, non-wear, a map, quality",
     )
     weights(one)
-    rows = one.add_argument_group("what a row is of")
-    rows.add_argument("--step", type=seconds, metavar="S", help="seconds from window to window; default: no overlap")
+    rows = windows(one, "what a row is of")
     rows.add_argument("--pool", choices=POOLS, help="means over this instead of windows")
-    rows.add_argument(
-        "--min-coverage",
-        type=share,
-        default=0.8,
-        metavar="SHARE",
-        help="least share of a window that samples cover (%(default)s)",
-    )
-    rows.add_argument("--nonwear", action="store_true", help="look for time in which the device was not worn")
     rows.add_argument("--keep-gaps", action="store_true", help="keep rows of gaps, which then have no numbers")
-    files = one.add_argument_group("what recordings do not say themselves")
-    files.add_argument("--sfreq", type=seconds, metavar="HZ", help="rate of tables without time stamps")
-    files.add_argument("--units", help="g, m/s^2 or mg: what tables are in; default: found from gravity")
-    files.add_argument("--participant", metavar="NAME", help="whose all the recordings are; default: each its own")
-    files.add_argument(
-        "--by-folder", action="store_true", help="the folder that a recording lies in is its participant"
+    of_files(one)
+    shared(one)
+
+
+def store(commands):
+    one = command(
+        commands,
+        "store",
+        "RECORDING... -o STORE",
+        "cut recordings into a store of windows",
+        "Cut recordings into windows and write them as a store, in memory that does not grow with their length: what "
+        "pretrain and evaluate take. A recording's windows are in the store all at once or not at all; the same line "
+        "again leaves those that are there and does the rest. Labels come from Python, with WindowStore.append.",
+        "store study/ -o cohort",
+        "store study/ -o minutes --seconds 60 --rate 64 --by-folder --nonwear",
     )
-    files.add_argument("--only", metavar="PATTERN", help='which files of folders to take, such as "*.cwa"')
+    recordings(one)
+    one.add_argument("-o", "--out", type=Path, required=True, metavar="STORE", help="folder, new or an earlier store")
+    cut = windows(one, "what a window is")
+    cut.add_argument("--seconds", type=seconds, metavar="S", help="length of a window; default: 2.56, RelCon's")
+    cut.add_argument("--rate", type=seconds, metavar="HZ", help="samples a second of the windows; default: 100")
+    cut.add_argument("--int16", action="store_true", help="half the room, each window in 65,535 steps")
+    of_files(one)
     shared(one)
 
 
@@ -187,16 +222,21 @@ def info(commands):
     one = command(
         commands,
         "info",
-        "WHAT",
-        "say what weights, a store or a recording are",
+        "[WHAT]",
+        "say what weights, a store, a recording or embeddings are",
         "Say what is there: of weights what goes in and comes out, what they were trained on and what their card says; "
-        "of a store its windows, participants and labels; of a recording its rate, length and gaps.",
+        "of a store its windows, participants and labels; of a recording its rate, length and gaps; of embeddings "
+        "whose they are. Without WHAT: the weights that come with the package.",
+        "info",
         "info wearembed/relcon-synthetic",
         "info cohort --verify",
         "info P01.cwa",
     )
     one.add_argument(
-        "what", metavar="WHAT", help="weights (folder, bundled name or hub repository), store or recording"
+        "what",
+        metavar="WHAT",
+        nargs="?",
+        help="weights (folder, bundled name or hub repository), a store, a recording, or what embed wrote",
     )
     one.add_argument("--verify", action="store_true", help="read all of it and compare it with its checksums")
     shared(one)

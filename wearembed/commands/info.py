@@ -1,16 +1,22 @@
 """What weights, a store or a recording are, said before anything is done with them."""
 
+import json
+import re
 import warnings
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from .. import hub
+from ..embedding.manifest import ABOUT as BY_STORE
 from ..encoders import from_pretrained
 from ..recordings import read_recording
 from ..stores import WindowStore
 from ..stores.files import ABOUT
 from .outcome import Outcome, count, duration, share
+from .parts import RUN
 from .quality import facts
 from .sources import is_e4
 
@@ -19,20 +25,52 @@ FEW = 12  # names that are told one by one
 
 def run(args) -> Outcome:
     """Look what is there, and say it."""
+    if args.what is None:
+        return of_bundled()
     path = Path(args.what).expanduser()
     if (path / ABOUT).is_file():
         return of_store(WindowStore(path), args)
+    if path.suffix == ".parquet" or any((path / name).is_file() for name in (RUN, BY_STORE)):
+        return of_embeddings(path)
     if path.is_file() or (path.is_dir() and is_e4(path)):
         return of_recording(path, args)
     if path.is_dir() and not (path / "config.json").is_file():
         raise ValueError(
-            f"{path} is a folder of something else: expected weights (config.json), a store ({ABOUT}) or an Empatica "
-            f"E4 export. Name a file in it."
+            f"{path} is a folder of something else: expected weights (config.json), a store ({ABOUT}), embeddings "
+            f"({RUN} or {BY_STORE}) or an Empatica E4 export. Name a file in it."
         )
     return of_weights(args)
 
 
 # --------------------------------------------------------------------------------- weights
+
+
+def of_bundled() -> Outcome:
+    """A line each of the weights that come with the package."""
+    rows = []
+    for name in hub.bundled():
+        config = hub.known(name) or {}
+        contract, training = config["contract"], config["training"]
+        rows.append(
+            {
+                "weights": name,
+                "estimator": config["estimator_class"],
+                "synthetic": bool(training.get("synthetic")),
+                "contract": {**contract, "seconds": contract["n_times"] / contract["sfreq"]},
+                "output": config["output"],
+                "license": training.get("license"),
+            }
+        )
+    width = max(len(row["weights"]) for row in rows)
+    lines: list = [f"{row['weights']:<{width}}  {bundled_said(row)}" for row in rows]
+    return Outcome({"command": "info", "kind": "bundled", "bundled": rows}, lines)
+
+
+def bundled_said(row: dict) -> str:
+    contract = row["contract"]
+    takes = f"{count(contract['n_channels'], 'channel')}, {contract['seconds']:g} s at {contract['sfreq']:g} Hz, "
+    seen = "synthetic data only" if row["synthetic"] else "recordings too"
+    return f"{takes}{contract['units']}; {row['output']}; {seen}"
 
 
 def of_weights(args) -> Outcome:
@@ -161,6 +199,69 @@ def column_said(column: dict) -> str:
     if "low" in column:
         return f"{column['low']:.4g} to {column['high']:.4g}{missing}"
     return f"{column['n_kinds']} different ones{missing}"
+
+
+# --------------------------------------------------------------------------------- embeddings
+
+
+def of_embeddings(path: Path) -> Outcome:
+    """What is known of a table of embeddings, or of a folder of them, without reading the numbers."""
+    about, files = {}, [path]
+    if path.is_dir():
+        about = json.loads(next(path / name for name in (RUN, BY_STORE) if (path / name).is_file()).read_bytes())
+        files = sorted(file for file in path.rglob("*.parquet") if not file.name.startswith((".", "_")))
+    columns, n_rows, people = [], 0, set()
+    for file in files:
+        try:
+            with pq.ParquetFile(file) as table:
+                columns, n_rows = table.schema_arrow.names, n_rows + table.metadata.num_rows
+                if "participant" in columns:
+                    people |= set(table.read(columns=["participant"])["participant"].unique().to_pylist())
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise ValueError(f"{file} is no Parquet table, or is damaged. Write it again with embed.") from error
+    numbers = numbered(columns)
+    if not numbers:
+        raise ValueError(f"{path} is a table of something else: it has no columns e0, e1, ... as embed writes them.")
+    told = {
+        "command": "info",
+        "kind": "embeddings",
+        "path": path,
+        "n_rows": n_rows,
+        "dim": len(numbers),
+        "n_parts": len(files) if path.is_dir() else None,
+        "n_parts_missing": max(0, len(about["parts"]) - len(files)) if "parts" in about else None,
+        "participants": sorted(map(str, people)),
+        "columns": [name for name in columns if name not in numbers],
+        "about": {key: value for key, value in about.items() if key != "parts"},
+    }
+    return Outcome(told, embeddings_lines(told))
+
+
+def numbered(columns: list[str]) -> list[str]:
+    """The last columns, whose names are one word and 0, 1, 2, ..."""
+    first = next((n for n, name in enumerate(columns) if re.fullmatch(r"[a-z]+0", name)), len(columns))
+    word = columns[first][:-1] if first < len(columns) else ""
+    return columns[first:] if columns[first:] == [f"{word}{n}" for n in range(len(columns) - first)] else []
+
+
+def embeddings_lines(told: dict) -> list:
+    parts = f" in {count(told['n_parts'], 'part')}" if told["n_parts"] else ""
+    missing = f", {count(told['n_parts_missing'], 'part')} still missing" if told["n_parts_missing"] else ""
+    lines = [
+        ("embeddings", f"{told['path']}: {told['n_rows']:,} rows of {told['dim']} numbers{parts}{missing}"),
+        ("participants", f"{len(told['participants'])}"),
+        ("columns", ", ".join(told["columns"])),
+    ]
+    if "weights" in told["about"]:
+        lines.append(("weights", named(told["about"]["weights"])))
+    known = {"encoder_repr": "encoder", "store": "store"}
+    return lines + [(word, str(told["about"][key])) for key, word in known.items() if key in told["about"]]
+
+
+def named(sha256: str) -> str:
+    """The bundled weights with this hash, or the hash."""
+    names = (name for name in hub.bundled() if (hub.known(name) or {})["model_sha256"] == sha256)
+    return next(names, f"sha256 {sha256}")
 
 
 # --------------------------------------------------------------------------------- recordings

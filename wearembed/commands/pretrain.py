@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import difflib
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from .. import encoders
 from ..distributed import is_first_process
+from ..encoders.pretrained import refuse_unknown
 from ..hub.folder import refuse_foreign
 from ..stores import WindowStore
 from .outcome import Outcome, count, duration
@@ -62,11 +62,7 @@ def set_one(encoder, name: str, value: Any):
     known = encoder.get_params(deep=False)
     if name.startswith("distance__") and "distance" in known and known["distance"] is None:
         encoder.set_params(distance=encoders.RelConDistance())
-    known = encoder.get_params()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f" Did you mean {near[0]}?" if near else f" It has {', '.join(sorted(known))}."
-        raise ValueError(f"--set: {type(encoder).__name__} has no parameter {name!r}.{hint}")
+    refuse_unknown(encoder, {name: value})
     encoder.set_params(**{name: value})
 
 

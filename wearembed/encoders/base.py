@@ -199,7 +199,7 @@ class Trainable(CallbackSupportMixin, Pretrained):
         seen = data if not out.any() else {name: chosen(a, ~out) for name, a in data.items()}
         objective: Any = self._make_objective(**seen, seed=seed)
         anchors = Anchors(**seen, n_mates=objective.n_mates, sampler=self.sampler)
-        self._check_anchors(anchors)
+        self._check_anchors(anchors, groups)
         if out.any():
             watched = {name: chosen(a, out) for name, a in data.items()}
             valid = self._validation(Anchors(**watched, n_mates=objective.n_mates, sampler=self.sampler))
@@ -255,8 +255,15 @@ class Trainable(CallbackSupportMixin, Pretrained):
             )
         return anchors
 
-    def _check_anchors(self, anchors: Anchors):
+    def _check_anchors(self, anchors: Anchors, groups):
         name = type(self).__name__
+        if anchors.n_mates and groups is None and is_first_process():
+            warnings.warn(
+                f"{name} learns from what windows of one participant share, and was not told whose they are: all "
+                f"{len(anchors.X)} count as one person's. Pass groups=, the participant of each window (y is not "
+                f"looked at); inside a Pipeline or a search with set_fit_request(groups=True).",
+                stacklevel=9,
+            )
         if not len(anchors):
             raise ValueError(
                 f"{name} learns from windows of one participant against each other, and no participant has two: got "
@@ -267,7 +274,7 @@ class Trainable(CallbackSupportMixin, Pretrained):
             warnings.warn(
                 f"{name}: {anchors.n_left_out} of {len(anchors.X)} windows are the only ones of their participant. "
                 f"They have no mates, so they are left out of training.",
-                stacklevel=6,
+                stacklevel=9,
             )
 
     def _training(self, X, groups, seed) -> dict:
@@ -283,6 +290,7 @@ class Trainable(CallbackSupportMixin, Pretrained):
             "final_loss": round(self.history_[-1]["train_loss"], 4) if self.history_ else None,
             "batch_size": int(self.batch_size),
             "lr": float(self.lr),
+            **({"random_state": int(self.random_state)} if isinstance(self.random_state, Integral) else {}),
             "seed": seed,
             **({"processes": n_processes()} if n_processes() > 1 else {}),
         }

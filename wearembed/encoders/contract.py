@@ -69,17 +69,27 @@ class Contract:
     def check_shape(self, name: str, X, sfreq: float):
         n_times = self.n_times_at(sfreq)
         if X.shape[1:] != (self.n_channels, n_times):
-            cure = (
-                f"Cut the recordings anew with cut(recordings, seconds={self.seconds:g}, "
-                f"sfreq={self.sfreq:g}), or say the rate of X in sfreq."
-            )
-            if X.shape[1:] == (n_times, self.n_channels):
-                cure = "Channels and samples look swapped: pass X.transpose(0, 2, 1)."
             raise ValueError(
                 f"{name} was trained on windows of {self.n_channels} channels x {self.n_times} samples at "
                 f"{self.sfreq:g} Hz, which are {self.n_channels} x {n_times} at sfreq={sfreq:g}; got "
-                f"{X.shape[1]} x {X.shape[2]}. {cure}"
+                f"{X.shape[1]} x {X.shape[2]}. {self._cure(X.shape, n_times)}"
             )
+
+    def _cure(self, shape: tuple[int, ...], n_times: int) -> str:
+        """What to do with windows of another shape; those of two dimensions came as of one channel."""
+        if shape == (self.n_channels, 1, n_times):
+            return "This looks like one window: pass X[None]."
+        if shape == (n_times, 1, self.n_channels):
+            return "This looks like one window, with channels last: pass X.T[None]."
+        if shape[1:] == (n_times, self.n_channels):
+            return "Channels and samples look swapped: pass X.transpose(0, 2, 1)."
+        if shape[1] == 1 < self.n_channels and shape[2] == self.n_channels * n_times:
+            return f"Windows look flattened: pass X.reshape(-1, {self.n_channels}, {n_times}), if channels come first."
+        anew = f"ut the recordings anew with cut(recordings, seconds={self.seconds:g}, sfreq={self.sfreq:g})"
+        if shape[1] == self.n_channels:
+            rate = f"{shape[2] / self.seconds:.4g}"
+            return f"If these are {self.seconds:g} s too, their rate is {rate} Hz: set sfreq={rate}. If not, c{anew}."
+        return f"C{anew}, from as many channels."
 
     def _changed(self, name: str, X: np.ndarray, sfreq: float, units: str, look: bool = True) -> np.ndarray:
         """Windows as the net takes them, each from itself alone; `look`: whether gravity shows the units."""
@@ -160,6 +170,11 @@ def read_windows(estimator, X, *, reset: bool):
         )
     if getattr(getattr(X, "dtype", None), "kind", "-") in "USMm":
         raise ValueError(f"{name} takes windows of numbers, {SHAPE}; got an array of dtype {X.dtype}.")
+    if getattr(X, "ndim", 2) == 1:
+        raise ValueError(
+            f"{name} takes {SHAPE}; got one dimension, shape {tuple(X.shape)}. Reshape your data: X[None] is one "
+            f"window of one channel."
+        )
     checks = {"dtype": [np.float32, np.float64], "ensure_all_finite": False, "allow_nd": True}
     if reset or (getattr(estimator, "flat_", False) and getattr(X, "ndim", 2) == 2):
         X = validate_data(estimator, X, reset=reset, **checks)

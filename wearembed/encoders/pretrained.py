@@ -1,6 +1,7 @@
 """Trained estimators by name: loading, saving, verifying, and how they survive clone and pickle."""
 
 import copy
+import difflib
 import inspect
 import itertools
 import json
@@ -86,6 +87,7 @@ class Pretrained(Shown):
         where = {"revision": revision, "local_files_only": local_files_only, "token": token, "cache_dir": cache_dir}
         checkpoint = hub.load(source, **where)
         estimator = named(checkpoint, cls)(max_epochs=0)
+        refuse_unknown(estimator, params)
         estimator._set_stored(checkpoint.config, checkpoint.folder)
         here = cache_dir is not None or Path(source).expanduser().exists()  # a clone may run elsewhere
         estimator.set_params(weights=str(checkpoint.folder.resolve() if here else source), revision=revision, **params)
@@ -236,7 +238,8 @@ class Pretrained(Shown):
     def _spent(self) -> dict:
         """What training took, where it was trained here."""
         seconds = sum(epoch.get("dur", 0.0) for epoch in getattr(self, "history_", []))
-        return {"spent": {"hours": round(seconds / 3600, 4), "device": find_device(self.device)}} if seconds else {}
+        hours = float(f"{seconds / 3600:.2g}")
+        return {"spent": {"hours": hours, "device": find_device(self.device)}} if seconds else {}
 
     def _spread(self, twin: "Pretrained", windows) -> dict[str, torch.Tensor]:
         """Mean and deviation of the embeddings of windows of training; those of the weights, where none are given."""
@@ -515,6 +518,16 @@ def named(checkpoint: hub.Checkpoint, base: type) -> type:
             f"wearembed.from_pretrained."
         )
     return classes[name]
+
+
+def refuse_unknown(estimator, params: dict[str, Any]):
+    """An error that names the nearest parameter, where one is none of the estimator's."""
+    known = estimator.get_params()
+    for name in params:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"Did you mean {near[0]}?" if near else f"It has {', '.join(sorted(known))}."
+            raise ValueError(f"{type(estimator).__name__} has no parameter {name!r}. {hint}")
 
 
 def family(cls: type) -> list[type]:

@@ -50,6 +50,12 @@ def ask(X, y, groups, task, cv, scoring, random_state, embedded) -> Question:
 
 def _warn_of_lone_classes(y, classes, codes):
     lone = [str(c) for c in classes if len(np.unique(codes[y == c])) == 1]
+    if len(lone) == len(classes):
+        raise ValueError(
+            f"All windows of each of the {len(classes)} classes are of one participant, so that no class can be learnt "
+            f"from others and told of them. Is y the participant itself? How well embeddings know people again is told "
+            f"by evaluation.embedding_report."
+        )
     if lone:
         warnings.warn(
             f"All windows of {', '.join(lone[:5])}{', ...' * (len(lone) > 5)} are of one participant: no probe has "

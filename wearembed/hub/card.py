@@ -104,7 +104,8 @@ def loading(name: str) -> str:
 def recipe(training: dict[str, Any]) -> str:
     """Data, licence, cost and the numbers of the run, the seed among them."""
     told = {"data": training.get("data"), "license": training.get("license"), "synthetic": training.get("synthetic")}
-    told |= {key: value for key, value in training.items() if key not in APART}
+    drawn = ("seed",) if "random_state" in training else ()  # by it, and of no use to whoever would do it again
+    told |= {key: value for key, value in training.items() if key not in (*APART, *drawn)}
     told |= {f"spent: {key}": value for key, value in training.get("spent", {}).items()}
     return table(("", ""), [(key, value) for key, value in told.items() if value not in (None, "", [])])
 

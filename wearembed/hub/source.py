@@ -1,5 +1,6 @@
 """Where a checkpoint comes from: a folder, the package, or the Hugging Face hub."""
 
+import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 from .files import FILES, aside
 from .folder import Checkpoint, read_config, read_folder
 
-BUNDLED = Path(__file__).parent.parent / "weights"  # checkpoints that come with the package, by what follows wearembed/
+BUNDLED = Path(__file__).parent.parent / "weights"  # checkpoints that come with the package, by what follows OURS
+OURS = "wearembed/"  # never asked of the hub: a slip of the pen may not load what a stranger put there
 
 
 def load(source, *, revision=None, token=None, cache_dir=None, local_files_only=False) -> Checkpoint:
@@ -17,7 +19,7 @@ def load(source, *, revision=None, token=None, cache_dir=None, local_files_only=
     ----------
     source : str or path
         A folder; a name that comes with the package (``wearembed/relcon-synthetic``); or a repository of the Hugging
-        Face hub, ``user/name``. Nothing is fetched for the first two.
+        Face hub, ``user/name``. Nothing is fetched for the first two, nor for anything under ``wearembed/``.
     revision, token, cache_dir, local_files_only
         As in huggingface_hub.
 
@@ -57,10 +59,10 @@ def find(source, *, revision=None, token=None, cache_dir=None, local_files_only=
         # Aside is where the old one is while a save is between its two last steps, or was killed there.
         return aside(folder) if aside(folder).exists() and not folder.exists() else folder
     if name in bundled():
-        return BUNDLED / name.removeprefix("wearembed/")
-    if isinstance(source, Path) or not is_hub_name(name):
+        return BUNDLED / name.removeprefix(OURS)
+    if isinstance(source, Path) or not is_hub_name(name) or name.startswith(OURS):
         raise FileNotFoundError(
-            f"No checkpoint at {name!r}. Expected a folder that save_pretrained wrote, a bundled name "
+            f"No checkpoint at {name!r}.{meant(name)} Expected a folder that save_pretrained wrote, a bundled name "
             f"({', '.join(bundled()) or 'none in this build'}), or a hub repository like 'user/name'."
         )
     if revision is not None and not is_revision(revision):
@@ -104,11 +106,17 @@ def had(download: Callable, name: str, **asked):
 def not_had(name: str, what: str) -> str:
     return (
         f"{name!r} is not a folder here, not bundled, not in the cache of the hub, and could not be had from the hub "
-        f"({what}). Three ways out: (1) let it be fetched once, with a connection, without "
+        f"({what}).{meant(name)} Three ways out: (1) let it be fetched once, with a connection, without "
         f"local_files_only and HF_HUB_OFFLINE, and with token= where the repository is private; check name and "
         f"revision; (2) copy a folder that save_pretrained wrote, or the cache of a machine that has it, and name it "
         f"(cache_dir= for a cache); (3) use a bundled name: {', '.join(bundled()) or 'none in this build'}."
     )
+
+
+def meant(name: str) -> str:
+    """A bundled name that reads like this one, as a question."""
+    near = difflib.get_close_matches(OURS + name.rpartition("/")[2].lower(), bundled(), 1, 0.8)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def is_hub_name(name: str) -> bool:
@@ -123,4 +131,4 @@ def is_revision(revision) -> bool:
 
 def bundled() -> list[str]:
     """Names of the checkpoints that come with the package."""
-    return sorted(f"wearembed/{folder.name}" for folder in BUNDLED.glob("*") if folder.is_dir())
+    return sorted(f"{OURS}{folder.name}" for folder in BUNDLED.glob("*") if folder.is_dir())

@@ -250,7 +250,10 @@ def npy_head(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
 def read_about(path: Path) -> dict[str, Any]:
     file = path / ABOUT
     if not file.is_file():
-        raise FileNotFoundError(f"No store at {path}: {ABOUT} is missing. Make one with WindowStore.create(path, ...).")
+        raise FileNotFoundError(
+            f"No store at {path}: {ABOUT} is missing. Make one of recordings with `wearembed store "
+            f"RECORDING... -o STORE`, or in Python with WindowStore.create and cut_into."
+        )
     try:
         about = json.loads(file.read_bytes())
         sound = about["format"] == FORMAT and about["version"] == 1

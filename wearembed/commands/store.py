@@ -1,0 +1,97 @@
+"""Recordings into a store of windows, for `pretrain` and `evaluate`; the same line again does the rest."""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from ..recordings import cut_into, read_recording
+from ..stores import WindowStore
+from ..stores.files import ABOUT
+from .outcome import Outcome, count, duration
+from .sources import Source, find
+
+WINDOW = (2.56, 100.0)  # seconds and hertz of RelCon (paper)
+
+
+def run(args) -> Outcome:
+    """Cut each recording, and say what is in the store then, and what is not."""
+    sources = find(args.recordings, args.out, args.participant, args.by_folder, args.only)
+    read = partial(read_one, {source.path: source for source in sources}, args)
+    store = opened(args, [source.path for source in sources], read)
+    table = cut_into(
+        store,
+        [source.path for source in sources],
+        args.step,
+        min_coverage=args.min_coverage,
+        nonwear=args.nonwear,
+        read=read,
+        verbose=not args.quiet,
+    )
+    failed = table[table["error"] != ""]
+    for one in failed.itertuples():
+        print(f"not stored: {one.recording}: {one.error}", file=sys.stderr)
+    return outcome(args, store, table, failed)
+
+
+def read_one(sources: dict[Path, Source], args, path: Path):
+    return read_recording(path, participant=sources[path].participant, sfreq=args.sfreq, units=args.units)
+
+
+def opened(args, paths: Sequence[Path], read) -> WindowStore:
+    """The store at a place; a new one takes channels and units from the first recording that can be read."""
+    if (args.out / ABOUT).is_file():
+        store = WindowStore(args.out)
+        there = {"seconds": store.n_times / store.sfreq, "rate": store.sfreq}
+        for name, value in there.items():
+            wanted = getattr(args, name)
+            if wanted is not None and abs(wanted - value) > 1e-9:
+                raise ValueError(f"{args.out} has windows of --{name} {value:g}, not {wanted:g}. Name another store.")
+        return store
+    errors = []
+    for path in paths:
+        try:
+            first = read(path)
+            break
+        except ImportError:
+            raise
+        except Exception as error:  # of files of others and their decoders; the next one may be whole
+            errors.append(f"{path}: {' '.join(str(error).split())}")
+    else:
+        raise ValueError(f"no recording can be read, so there is no store: {errors[0]}")
+    seconds, rate = (default if asked is None else asked for asked, default in zip((args.seconds, args.rate), WINDOW))
+    told = {"n_channels": len(first.signal), "n_times": max(1, round(seconds * rate)), "sfreq": rate}
+    return WindowStore.create(args.out, **told, units=first.units, dtype="int16" if args.int16 else "float32")
+
+
+def outcome(args, store: WindowStore, table: pd.DataFrame, failed: pd.DataFrame) -> Outcome:
+    stored, seconds = table[table["error"] == ""], store.n_times / store.sfreq
+    told = {
+        "command": "store",
+        "out": args.out,
+        "n_windows": len(store),
+        "n_participants": len(pd.unique(store.groups)) if len(store) else 0,
+        "n_channels": store.n_channels,
+        "n_times": store.n_times,
+        "sfreq": store.sfreq,
+        "units": store.units,
+        "recordings": stored.drop(columns="error").to_dict("records"),
+        "failed": failed[["recording", "error"]].to_dict("records"),
+        "code": int(len(failed) > 0),
+    }
+    cut, left_out = int(stored["n_windows"].sum()), int(stored["n_left_out"].sum())
+    lines: list = [
+        ("recordings", f"{len(stored)} in the store, {len(failed)} failed"),
+        (
+            "windows",
+            f"{cut:,} of {seconds:g} s, {left_out:,} left out for gaps{' and non-wear' if args.nonwear else ''}",
+        ),
+        (
+            "store",
+            f"{args.out}: {count(len(store), 'window')} of {count(told['n_participants'], 'participant')}, "
+            f"{duration(len(store) * seconds)} in all",
+        ),
+    ]
+    return Outcome(told, lines, told["code"])
