@@ -139,6 +139,14 @@ def test_the_first_help_names_all_commands_and_exit_codes(capsys):
     assert all(name in shown for name in COMMANDS) and "Exit codes: 0" in shown and "130" in shown
 
 
+@pytest.mark.parametrize("call", [["--help"], ["embed", "--help"], ["--version"], ["embed", "a.csv"]], ids=" ".join)
+def test_nobody_waits_for_torch_to_be_told_how_to_call(call):
+    code = "import sys\nfrom wearembed.__main__ import main\ntry:\n    main(sys.argv[1:])\n"
+    code += "finally:\n    assert not {'torch', 'sklearn', 'pandas'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *call], capture_output=True, text=True)
+    assert done.returncode == (2 if call[-1] == "a.csv" else 0), done.stderr
+
+
 def test_commands_are_the_files_of_the_room():
     for name in COMMANDS:
         assert callable(__import__(f"wearembed.commands.{name}", fromlist=["run"]).run)

@@ -210,6 +210,14 @@ def exported():
             yield from (getattr(module, name) for name in module.__all__)
 
 
+def test_every_name_of_the_package_can_be_had():
+    said = ast.parse((HOUSE / "__init__.pyi").read_text())
+    listed = next(node.value for node in said.body if isinstance(node, ast.Assign))
+    package = importlib.import_module("wearembed")
+    assert set(ast.literal_eval(listed)) == set(package.__all__) <= set(dir(package))
+    assert all(getattr(package, name) is not None for name in package.__all__)
+
+
 def test_what_is_exported_is_on_the_page():
     shown = [named(name) for name in on_the_page()]
     missing = {thing.__qualname__ for thing in exported() if callable(thing) and thing not in shown}
