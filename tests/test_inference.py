@@ -15,7 +15,7 @@ from torch import nn
 
 from wearembed import AccelMaskedEncoder, FineTunedClassifier, PPGContrastiveEncoder, RelConDistance, RelConEncoder
 from wearembed.datasets import make_motion
-from wearembed.encoders.base import at_once
+from wearembed.encoders.inference import at_once
 from wearembed.nets import EfficientNet1d, PatchTransformer, ResNet1d, Views, for_inference
 
 # Not by importing it, which would wake its telemetry.

@@ -11,11 +11,12 @@ from sklearn.base import clone
 from .. import hub
 from ..objectives import CrossModalDistillation
 from ..training import Recipe
-from .base import Encoder, is_to_be_fitted
+from .base import Encoder
 from .contract import is_acceleration, read_windows
 from .heart import TIME_WARPS, HeartEncoder, sized
 from .masked import PPGMaskedEncoder
 from .pretrained import from_pretrained
+from .trainable import is_to_be_fitted
 
 
 class DistilledAccelEncoder(HeartEncoder):

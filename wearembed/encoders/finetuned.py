@@ -16,12 +16,13 @@ from ..augment import Augment, rotate
 from ..nets import Frozen
 from ..objectives import Supervised
 from ..training import Recipe
-from .base import Encoder, Trainable
+from .base import Encoder
 from .contract import read_windows
 from .heart import HeartEncoder
 from .pretrained import OF_THE_RUN, from_pretrained, frozen, named, numbers
 from .relcon import RelConEncoder
 from .runtimes import through_openvino
+from .trainable import Trainable
 
 HEADS = ("linear", "mlp")
 ENOUGH = 1024  # windows that tell how embeddings scatter

@@ -15,9 +15,10 @@ from ..memory import kept_memory
 from ..nets import CrossAttention, ResNet1d, Views
 from ..objectives import MotifReconstruction, RelativeContrast
 from ..training import SAMPLERS, find_device
-from .base import Encoder, Trainable, is_to_be_fitted
+from .base import Encoder
 from .contract import read_windows
 from .official import official_checkpoint, official_distance, official_encoder
+from .trainable import Trainable, is_to_be_fitted
 
 ATTENTION = ("sparsemax", "softmax")
 

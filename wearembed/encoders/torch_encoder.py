@@ -13,9 +13,9 @@ from torch import nn
 
 from .. import signals
 from ..training import find_device
-from .base import at_once, full_batches
 from .baselines import WindowTransformer
 from .contract import Contract, is_acceleration
+from .inference import at_once, full_batches
 
 loaded: WeakKeyDictionary[Any, nn.Module] = WeakKeyDictionary()  # what loaders gave, one copy a process
 
