@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-N_SHARDS, N_EACH, TURNS = 8, 256, 3
+N_SHARDS, N_EACH, TURNS = 8, 1024, 3
 
 
 def filled(folder, n_shards, n_each):
