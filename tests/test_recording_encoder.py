@@ -347,6 +347,40 @@ WEEK_OF_A_DEVICE = """
 """
 
 
+WEEK_OF_PAGES = """
+    import sys
+    import numpy as np
+    import pandas as pd
+    import skdh.io
+    from wearembed import RawWindows, RecordingEncoder, read_recording
+    from wearembed.datasets import make_motion
+    motion = make_motion(n_participants=1, n_windows=320, random_state=0).data
+    counts = np.round(np.hstack(motion)[:, :76_800] * 250).astype(int).T.reshape(256, 300, 3) & 4095
+    digits = ["".join(f"{x:03X}{y:03X}{z:03X}000" for x, y, z in page) for page in counts]
+    n = 7 * 86_400 * 100 // 300
+    with open(sys.argv[1], "w") as file:
+        gains = "".join(f"{axis} gain:25000\\n{axis} offset:0\\n" for axis in "xyz")
+        file.write(f"Device Identity\\n\\nCalibration Data\\n{gains}\\nMemory Status\\nNumber of Pages:{n}\\n\\n")
+        times = pd.date_range("2024-05-01", periods=n, freq="3s").strftime("%Y-%m-%d %H:%M:%S:000")
+        for number, when in enumerate(times):
+            file.write(f"Recorded Data\\nSequence Number:{number}\\nPage Time:{when}\\nMeasurement Frequency:100.0\\n")
+            file.write(digits[number % 256] + "\\n")
+    encoder = RecordingEncoder(RawWindows(16).fit(motion), step=60, pool="hour")
+    with open("/proc/self/clear_refs", "w") as f:
+        f.write("5")
+    table = encoder.transform(read_recording(sys.argv[1]))
+    status = open("/proc/self/status").read().splitlines()
+    print(len(table), next(line for line in status if line.startswith("VmHWM")).split()[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_a_week_of_a_geneactiv_takes_less_than_a_gigabyte(tmp_path):
+    pytest.importorskip("skdh")
+    assert peak_of(WEEK_OF_PAGES, tmp_path / "week.bin", n_rows=168) < 1e9
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 def test_a_week_of_an_axivity_takes_less_than_a_gigabyte(tmp_path):

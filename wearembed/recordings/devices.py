@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -162,7 +163,8 @@ def _axivity_began(blocks, count, first, spacing, sfreq):
 
 # ---- GENEActiv: text; pages of 300 samples as hexadecimal digits, without a sum that would tell what is damaged
 
-_IN_PAGE = 300
+_IN_PAGE, _DIGITS = 300, 3600
+_PAGES_AT_ONCE = 2**12
 _CALIBRATION = [(axis, what) for axis in (b"x", b"y", b"z") for what in (b"gain", b"offset")]
 _PAGE = re.compile(
     rb"Sequence Number:(\d{1,9})\r?\n"
@@ -175,28 +177,29 @@ _PAGE = re.compile(
 
 def read_geneactiv(data, path, sensor):
     _check_sensor(sensor, ["accelerometer"], path)
-    header = data.split(b"Recorded Data", 1)[0]
+    begins = data.find(b"Recorded Data")
+    header = data[: begins if begins >= 0 else 2**16]
     calibration = [re.search(rb"\b%s %s:\s*(-?\d+)" % axis_and_what, header) for axis_and_what in _CALIBRATION]
     if not all(calibration):
         raise ValueError(
             f"Expected a GENEActiv file with its calibration, got {sum(map(bool, calibration))} of 6 values in {path}. "
             f"Copy the file again from the device."
         )
-    n_pages = data.count(b"Recorded Data")
+    n_pages = sum(1 for _ in _found(rb"Recorded Data", data))
     if n_pages == 0 or len(data[-8192:].rstrip().rsplit(b"\n", 1)[-1]) < 3600:
         raise ValueError(
             f"Expected whole pages of 300 samples in {path}, got an end in the middle of page {n_pages}: it was cut "
             f"off. Copy it again; to read what is there, remove what follows the last whole page."
         )
-    pages = list(_PAGE.finditer(data))
-    usual = Counter(page[3] for page in pages).most_common(1)
-    pages = [page for page in pages if page[3] == usual[0][0]]
-    sequence = np.array([int(page[1]) for page in pages])
+    pages = [_Page(int(page[1]), page[2], page[3], page.start(4)) for page in _found(_PAGE, data)]
+    usual = Counter(page.rate for page in pages).most_common(1)
+    pages = [page for page in pages if page.rate == usual[0][0]]
+    sequence = np.array([page.number for page in pages])
     if pages:
-        files = _geneactiv_files(pages, [int(value[1]) for value in calibration if value])
-        signal, time, sfreq = _decoded("ReadBin", ".bin", files, sensor, _IN_PAGE)
-        keep = _in_step(time[:, 0] * sfreq - sequence * _IN_PAGE)
-        keep[keep] = _forward(time[keep, 0], _IN_PAGE / sfreq)
+        files = _geneactiv_files(data, pages, [int(value[1]) for value in calibration if value])
+        signal, began, sfreq = _geneactiv_samples(files, len(pages), sensor)
+        keep = _in_step(began * sfreq - sequence * _IN_PAGE)
+        keep[keep] = _forward(began[keep], _IN_PAGE / sfreq)
     if not pages or not keep.any():
         raise ValueError(f"Expected pages of samples in {path}, got {n_pages} of which none is whole. Copy it again.")
     stated = re.search(rb"Number of Pages:\s*(\d+)", header)
@@ -205,13 +208,43 @@ def read_geneactiv(data, path, sensor):
     n_left_out = max(n_written, n_pages) - keep.sum()
     if n_left_out:
         _tell(path, f"{n_left_out} pages are damaged or missing; {n_lost} samples are lost and left as gaps.")
-    began = time[keep, 0]
+    began = began[keep]
     count = np.full(len(began), _IN_PAGE)
     if len(began) > 1:  # the clock may be some per cent slower than it says, and that is no gap after each page
         sfreq = 1 / np.median(np.diff(began) / np.diff(sequence[keep])) * _IN_PAGE
     seconds, true_sfreq = block_clock(began - began[0], count, sfreq, slack=1)
     start = pd.Timestamp(began[0], unit="s")
-    return fields(signal[keep].reshape(-1, 3).T, true_sfreq, "g", start, seconds, n_lost, "xyz")
+    signal = signal if keep.all() else _chosen(signal, np.repeat(keep, _IN_PAGE))
+    return fields(signal, true_sfreq, "g", start, seconds, n_lost, "xyz")
+
+
+class _Page(NamedTuple):
+    """What a page says of itself, and where in the file its digits begin."""
+
+    number: int
+    time: bytes
+    rate: bytes
+    digits: int
+
+
+def _found(pattern, data):
+    """Where a pattern is in a file, of which little is held in memory meanwhile."""
+    for n, match in enumerate(re.finditer(pattern, data), 1):
+        yield match
+        if n % _PAGES_AT_ONCE == 0:
+            let_go(data)
+    let_go(data)
+
+
+def _geneactiv_samples(files, n_pages, sensor):
+    """Samples (3, n), the time of each page's first, and the nominal rate."""
+    signal, began, sfreq, n = roomy((3, n_pages * _IN_PAGE), np.float32), np.empty(n_pages), 0.0, 0
+    for x, time, rate in _decoded_parts("ReadBin", ".bin", files, sensor, _IN_PAGE):
+        signal[:, n * _IN_PAGE : (n + len(x)) * _IN_PAGE] = x.reshape(-1, 3).T
+        began[n : n + len(x)] = time[:, 0]
+        n, sfreq = n + len(x), rate
+        let_go(signal)
+    return signal, began, sfreq
 
 
 def _in_step(late):
@@ -225,22 +258,23 @@ def _in_step(late):
     return np.abs(late - median_filter(late, 3, mode="mirror")) <= allowed if len(late) > 1 else np.array([True])
 
 
-def _geneactiv_files(pages, calibration):
+def _geneactiv_files(data, pages, calibration):
     """Files of whole pages numbered from zero, and how many pages are in each; every line where skdh looks for it."""
     lines = [b""] * 59
-    lines[19] = b"Measurement Frequency:%d Hz" % float(pages[0][3])
+    lines[19] = b"Measurement Frequency:%d Hz" % float(pages[0].rate)
     lines[46] = b"Calibration Data"  # skdh looks for it, without end
     for line, value, (axis, what) in zip(range(47, 53), calibration, _CALIBRATION):
         lines[line] = b"%s %s:%d" % (axis, what, value)
     lines[53:55] = b"Volts:1", b"Lux:1"
-    for first in range(0, len(pages), _AT_ONCE):
-        part = pages[first : first + _AT_ONCE]
+    for some in pieces(len(pages), _PAGES_AT_ONCE):
+        part = pages[some]
         lines[57] = b"Number of Pages:%d" % len(part)
         text = [
             b"Recorded Data\n\nSequence Number:%d\nPage Time:%s\n\n\n\n\nMeasurement Frequency:%s\n%s"
-            % (number, page[2], page[3], page[4])
+            % (number, page.time, page.rate, data[page.digits : page.digits + _DIGITS])
             for number, page in enumerate(part)
         ]
+        let_go(data)
         yield b"\n".join([*lines, *text, b""]), len(part)
 
 
@@ -253,14 +287,8 @@ def _check_sensor(sensor, held, path):
         raise ValueError(f"Expected a sensor that {path} holds, {has}, got sensor={sensor!r}.")
 
 
-def _decoded(reader, ending, files, sensor, size):
-    """Samples (n_blocks, size, 3), their times (n_blocks, size) and their nominal rate, of whole files."""
-    signals, times, rates = zip(*_decoded_parts(reader, ending, files, sensor, size))
-    return np.concatenate(signals), np.concatenate(times), rates[-1]
-
-
 def _decoded_parts(reader, ending, files, sensor, size):
-    """The same, file by file."""
+    """Samples (n_blocks, size, 3), their times (n_blocks, size) and their nominal rate, file by file."""
     key = "accel" if sensor == "accelerometer" else "gyro"
     read = getattr(_skdh(), reader)().predict
     with tempfile.TemporaryDirectory() as folder:

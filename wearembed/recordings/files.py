@@ -20,9 +20,13 @@ def contents(path):
     return data
 
 
-def axivity_contents(path):
-    """The bytes of an Axivity file, of which none is read before it is wanted; None where it is no such file."""
+AXIVITY, GENEACTIV = b"MD", b"Device Identity"  # how their files begin
+
+
+def device_contents(path):
+    """The bytes of a device's file, of which none is read before it is wanted; None where it is no such file."""
     if not path.exists():
         return None
     with open(path, "rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.read(2) == b"MD" else None
+        of_device = file.read(16).startswith((AXIVITY, GENEACTIV))
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if of_device else None

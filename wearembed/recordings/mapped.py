@@ -24,12 +24,12 @@ def pieces(n: int, at_once: int = AT_ONCE) -> Iterator[slice]:
         yield slice(first, min(first + at_once, n))
 
 
-def let_go(array: np.ndarray | None):
+def let_go(array: np.ndarray | mmap.mmap | bytes | None):
     """Let the kernel take back what was read or written of a mapped file; it is read again where it must.
 
     A mapping whose changes are its own, and not the file's, would lose them and is left alone.
     """
-    owner, lossless = array, array is not None and not array.flags.writeable
+    owner, lossless = array, not (isinstance(array, np.ndarray) and array.flags.writeable)
     while isinstance(owner, np.ndarray) and owner.base is not None:
         if isinstance(owner, np.memmap):
             lossless = owner.mode != "c"

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..signals import canonical_units
 from .devices import read_axivity, read_geneactiv
 from .empatica import E4_NAMES, looks_like_e4, read_e4
-from .files import axivity_contents, contents
+from .files import AXIVITY, GENEACTIV, contents, device_contents
 from .recording import Recording
 from .tables import read_table
 
@@ -85,11 +85,11 @@ def read_recording(
         found = read_e4(path, sensor)
         name = path.resolve().name
     else:
-        data = axivity_contents(path) or contents(path)
+        data = device_contents(path) or contents(path)
         name = re.sub(r"\.gz$", "", path.name).rsplit(".", 1)[0]
-        if data[:2] == b"MD":
+        if data[:2] == AXIVITY:
             found = read_axivity(data, path, sensor)
-        elif data.startswith(b"Device Identity"):
+        elif data[: len(GENEACTIV)] == GENEACTIV:
             found = read_geneactiv(data, path, sensor)
         elif path.name in E4_NAMES and looks_like_e4(data):
             found, name = read_e4(path.parent, sensor, path.name), path.resolve().parent.name
