@@ -129,12 +129,18 @@ def write(args, name, made):
 
 
 def rewrite(args, name):
-    """The card with results of today, beside the same weights; rows that need nets of the study stay as they were."""
+    """The card with results of today, beside the same weights; rows that need nets of the study stay as they were.
+
+    So does the description: read it beside what is printed to have changed. Of motion, results are those of `show.py`.
+    """
     folder, encoder = hub.BUNDLED / name, from_pretrained(hub.BUNDLED / name)
     files = {file.name: file.read_bytes() for file in folder.iterdir()}
     config = json.loads(files["config.json"])
     before = {key_of(row): row for row in config["training"]["results"]}
-    now = before | {key_of(row): row for row in MEASURED[name](args, encoder)}
+    measured = MEASURED[name](args, encoder)
+    if not measured:
+        raise FileNotFoundError(f"No table in {args.show}. Run show.py first, and name its folder with --show.")
+    now = before | {key_of(row): row for row in measured}
     for key, row in now.items():
         if row != before.get(key):
             print(name, *key, before.get(key, {}).get("value"), "->", row["value"], flush=True)

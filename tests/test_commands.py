@@ -11,13 +11,22 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from huggingface_hub import constants
 from loopback_hub import OWNER, LoopbackHub
 
 import wearembed
 import wearembed.commands.arguments
-from wearembed import RecordingEncoder, RelConEncoder, WindowStore, commands, datasets, read_recording
+from wearembed import (
+    HandmadeFeatures,
+    RecordingEncoder,
+    RelConEncoder,
+    WindowStore,
+    commands,
+    datasets,
+    read_recording,
+)
 from wearembed.__main__ import main
 from wearembed.commands.arguments import ENCODERS, parser
 from wearembed.commands.outcome import duration, plain, share, two_columns
@@ -98,7 +107,11 @@ def test_recordings_become_a_store_and_the_same_line_does_the_rest(study, tmp_pa
     after = {file.name: file.stat().st_mtime_ns for file in store.path.glob("*.npy")}
     assert before.items() <= after.items(), "what is there is left as it is"
     main([*map(str, call), "--rate", "50"])
-    assert "has windows of --rate 100, not 50" in capsys.readouterr().err
+    assert "has windows of 256 samples at --rate 100, not of 128 at 50" in capsys.readouterr().err
+    main([*map(str, call), "--int16"])
+    assert "is kept in float32, which --int16 does not change" in capsys.readouterr().err
+    odd = ["store", study, "-o", tmp_path / "odd", "--seconds", 2.56, "--rate", 32]  # 81.92 samples
+    assert told(capsys, *odd)["n_windows"] == told(capsys, *odd)["n_windows"] > 0
 
 
 def test_a_store_of_other_windows_in_half_the_room(study, tmp_path, capsys):
@@ -546,12 +559,31 @@ def test_info_of_what_embed_wrote_says_whose_rows_and_by_which_weights(study, tm
     assert document["about"]["weights"] == small._read().config["model_sha256"]
     document = told(capsys, "info", tmp_path / "carl.parquet")
     assert (document["n_rows"], document["n_parts"], document["participants"]) == (6, None, ["carl"])
+    assert told(capsys, "info", tmp_path / "parts", "--verify")["verified"] is True
+    part = tmp_path / "parts" / "carl.csv.parquet"
+    data = bytearray(part.read_bytes())
+    page = pa.parquet.ParquetFile(part).metadata.row_group(0).column(4)
+    data[page.data_page_offset + page.total_compressed_size - 1] ^= 1
+    part.write_bytes(data)
+    assert main(["info", str(tmp_path / "parts"), "--verify"]) == 1
+    assert "carl.csv.parquet is no Parquet table, or is damaged" in capsys.readouterr().err
     (tmp_path / "carl.parquet").write_bytes(b"PAR1 no more")
     assert main(["info", str(tmp_path / "carl.parquet")]) == 1
     assert "is no Parquet table, or is damaged" in capsys.readouterr().err
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     assert main(["info", str(tmp_path / "other.parquet")]) == 1
     assert "a table of something else" in capsys.readouterr().err
+    for call in (["info", "--verify"], ["info", str(study / "carl.csv"), "--verify"]):
+        assert main(call) == 1 and "--verify" in capsys.readouterr().err
+    (tmp_path / "parts" / "_run.json").write_bytes(b"")
+    assert main(["info", str(tmp_path / "parts")]) == 1
+    assert "_run.json is damaged or empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["nowhere.parquet", "nowhere"])
+def test_info_of_nothing_says_so(what, capsys):
+    assert main(["info", what]) == 1
+    assert f"No checkpoint at '{what}'" in capsys.readouterr().err
 
 
 def test_info_of_an_embedded_store_says_what_is_missing(cohort, tmp_path, small, capsys):
@@ -560,6 +592,10 @@ def test_info_of_an_embedded_store_says_what_is_missing(cohort, tmp_path, small,
     assert document["n_rows"] == 48 and document["n_parts_missing"] == 0 and document["about"]["store"] == str(cohort)
     next((tmp_path / "out").glob("part*.parquet")).unlink()
     assert told(capsys, "info", tmp_path / "out")["n_parts_missing"] == 1
+    wearembed.embed_store(WindowStore(cohort), HandmadeFeatures().fit(WindowStore(cohort)), tmp_path / "hand")
+    document = told(capsys, "info", tmp_path / "hand")
+    assert document["dim"] == len(HandmadeFeatures().fit(WindowStore(cohort)).get_feature_names_out())
+    assert "participant" in document["columns"] and len(document["columns"]) < 12
 
 
 def test_info_of_a_store_says_whose_windows_and_finds_damage(cohort, tmp_path, capsys):

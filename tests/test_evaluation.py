@@ -480,7 +480,8 @@ def test_a_network_stops_by_people_who_are_held_out():
     whose = np.repeat(np.arange(12), 30)
     label = np.repeat(rng.integers(2, size=12), 30)  # a coin for each person
     named = np.repeat(rng.normal(size=(12, 24)), 30, axis=0) + 0.1 * rng.normal(size=(360, 24))
-    result = mlp_probe(None, named, label, whose, cv=[(np.arange(300), np.arange(300, 360))], hidden=32, **QUICK)
+    with pytest.warns(UserWarning, match="these are 12 observations, and not 360.*Pool the windows"):
+        result = mlp_probe(None, named, label, whose, cv=[(np.arange(300), np.arange(300, 360))], hidden=32, **QUICK)
     assert result.scores["epochs"].max() < 30
 
 
@@ -552,7 +553,8 @@ def test_few_labels_of_a_classifier_and_of_one_class():
     table = label_efficiency(KNeighborsClassifier(1), Z, y, groups, participants=(1,), windows=(), cv=3, **QUICK)
     assert (table["n_windows"] == 30).all() and table["mean"].notna().all()
     sex = np.isin(groups, ["P00", "P03", "P04", "P08"])  # one class a person
-    table = label_efficiency(None, Z, sex, groups, participants=(1,), windows=(), cv=3, scoring="accuracy", **QUICK)
+    with pytest.warns(UserWarning, match="Each participant has one label"):
+        table = label_efficiency(None, Z, sex, groups, participants=(1,), windows=(), cv=3, scoring="accuracy", **QUICK)
     assert 0 < table["mean"].item() < 1
     for wrong in ({"windows": (0.0,)}, {"windows": (1.5,)}, {"participants": (0,)}, {"repeats": 0}):
         with pytest.raises(ValueError, match="Expected"):

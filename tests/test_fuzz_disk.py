@@ -229,6 +229,21 @@ def test_a_lock_that_a_starting_process_holds_for_a_moment_is_waited_for(tmp_pat
         gone.join()
 
 
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir])
+def test_scratch_that_another_swept_before_it_was_locked_is_made_anew(make, tmp_path):
+    made = []
+
+    def and_lose(path):
+        make(path)
+        made.append(path)
+        if len(made) == 1:
+            disk.sweep(tmp_path / "file")
+
+    with disk.scratch(tmp_path / "file", and_lose) as own:
+        disk.sweep(tmp_path / "file")
+        assert own.exists() and len(made) == 2, "nobody else's while it is held"
+
+
 def test_a_second_run_in_a_folder_of_checkpoints_is_refused_while_the_first_is_at_work(tmp_path):
     with disk.alone(tmp_path), pytest.raises(RuntimeError, match="Another process is writing to"):
         fresh = fitted(0)[0]

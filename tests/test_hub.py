@@ -332,19 +332,27 @@ def test_folders_and_names_that_are_no_checkpoints_are_told_apart(tmp_path, monk
     [
         ("wearembed/relcon-synthetc", "wearembed/relcon-synthetic"),
         ("relcon-synthetic", "wearembed/relcon-synthetic"),
+        ("wearembd/relcon-synthetic", "wearembed/relcon-synthetic"),
         ("WearEmbed/ECG-contrastive-synthetic", "wearembed/ecg-contrastive-synthetic"),
     ],
 )
 def test_a_slip_of_the_pen_is_told_the_nearest_name(name, meant, tmp_path):
     """The tests forbid sockets, so a call would be another error."""
     with pytest.raises(FileNotFoundError, match=f"Did you mean '{meant}'"):
-        wearembed.from_pretrained(name, cache_dir=tmp_path, local_files_only=not name.startswith("wearembed/"))
+        wearembed.from_pretrained(name, cache_dir=tmp_path)
 
 
-def test_names_of_the_package_are_never_asked_of_the_hub(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["wearembed/of-a-stranger", "WearEmbed/of-a-stranger"])
+def test_names_of_the_package_are_never_asked_of_the_hub(name, tmp_path, monkeypatch):
     monkeypatch.setattr(hub.source, "fetch", lambda *args, **where: pytest.fail("it was asked for"))
-    with pytest.raises(FileNotFoundError, match="No checkpoint at 'wearembed/of-a-stranger'. Expected a folder"):
-        wearembed.from_pretrained("wearembed/of-a-stranger", cache_dir=tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"No checkpoint at '{name}'. Expected a folder"):
+        wearembed.from_pretrained(name, cache_dir=tmp_path)
+
+
+def test_a_parameter_of_a_part_may_be_set_at_loading():
+    settings = {"distance": RelConDistance(), "distance__max_epochs": 3}
+    encoder = RelConEncoder.from_pretrained("wearembed/relcon-synthetic", **settings)
+    assert encoder.distance.max_epochs == 3
 
 
 def test_a_parameter_that_there_is_none_of_is_told_the_nearest():

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from wearembed import RawWindows, Recording, RecordingEncoder, RelConEncoder, cut, datasets
+from wearembed import RawWindows, Recording, RecordingEncoder, RelConEncoder, StreamEmbedder, cut, datasets
+from wearembed.evaluation import linear_probe
 from wearembed.recordings import grid
 
 MOTION = datasets.make_motion(n_participants=1, n_windows=60, random_state=0)
@@ -292,6 +294,25 @@ WEEK = """
     status = open("/proc/self/status").read().splitlines()
     print(len(table), next(line for line in status if line.startswith("VmHWM")).split()[1])
 """
+
+
+def probed(name):
+    return linear_probe(name, np.random.default_rng(0).normal(size=(4, 3, 8)), [0, 1, 0, 1], [1, 1, 2, 2], cv=2)
+
+
+@pytest.mark.parametrize("take", [RecordingEncoder, StreamEmbedder, probed])
+def test_a_name_is_no_encoder_and_the_error_says_how_it_becomes_one(take):
+    with pytest.raises(TypeError, match=r"Weights are loaded by wearembed\.from_pretrained\(name\)"):
+        made = take("wearembed/relcon-synthetic")
+        made.transform([])
+
+
+@pytest.mark.parametrize(
+    "what", ["P01.csv", Path("P01.csv"), Recording(np.zeros(9), sfreq=3, participant="P", units="g")]
+)
+def test_an_encoder_of_windows_says_what_is_done_with_recordings(what):
+    with pytest.raises(TypeError, match=r"Cut recordings by cut\(.*RecordingEncoder\(encoder\)"):
+        RelConEncoder.from_pretrained("wearembed/relcon-synthetic").transform(what)
 
 
 @pytest.mark.slow

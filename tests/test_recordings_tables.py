@@ -205,3 +205,11 @@ def test_an_empatica_export_is_read_in_g_and_by_its_own_clock(tmp_path):
         read_recording(tmp_path / "S02", sensor="eda")
     with pytest.raises(ValueError, match="Expected sfreq for tables only"):
         read_recording(tmp_path / "S02", sfreq=50)
+
+
+def test_words_among_measured_numbers_make_no_header(tmp_path):
+    rows = pd.DataFrame({"t": np.arange(500) / 50, "x": 0.25, "y": -0.5, "z": 0.8125, "what": "walking"})
+    rows.to_csv(tmp_path / "a.csv", index=False, header=False)
+    recording = read_recording(tmp_path / "a.csv")
+    assert recording.signal.shape == (3, 500), "the first sample is one"
+    np.testing.assert_array_equal(recording.signal[:, 0], [0.25, -0.5, 0.8125])

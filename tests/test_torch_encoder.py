@@ -126,15 +126,16 @@ def test_without_a_contract_it_is_that_of_the_windows():
         (X[..., :500], "3 channels x 300 samples at 30 Hz, which are 3 x 1000 at sfreq=100; got 3 x 500"),
         (X[:, :2], "got 2 x 1000"),
         (X[..., :500], "their rate is 50 Hz: set sfreq=50. If not, cut the recordings anew with cut(recordings, sec"),
-        (X[0], "looks like one window: pass X[None]"),
-        (X[0].T, "looks like one window, with channels last: pass X.T[None]"),
+        (np.repeat(X, 2, axis=2)[..., :1010], "got 3 x 1010. Leave what is too much out: pass X[:, :, :1000]."),
+        (X[0], "One window is of three dimensions too: X[None] where X is (n_channels, n_times)"),
+        (X[0].T, "One window is of three dimensions too: X.T[None] where X is (n_times, n_channels)"),
         (X.reshape(len(X), -1), "look flattened: pass X.reshape(-1, 3, 1000)"),
         (X[0, 0], "got one dimension, shape (1000,)"),
         (X.transpose(0, 2, 1), "Channels and samples look swapped"),
         (X * 9.80665, "gravity in 'm/s^2'"),
         (np.where(X > 1, np.nan, X), "finite numbers"),
     ],
-    ids=["length", "channels", "rate", "one", "one, last", "flat", "one channel", "axes", "units", "NaN"],
+    ids=["length", "channels", "rate", "one more", "one", "one, last", "flat", "one channel", "axes", "units", "NaN"],
 )
 def test_windows_that_the_module_cannot_take_are_refused(harnet_like, windows, message):
     for refuse in (harnet_like.fit, harnet_like.transform):

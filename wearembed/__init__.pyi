@@ -1,5 +1,22 @@
 # What the package has; each is imported when it is first asked for.
-from . import augment, converters, datasets, embedding, evaluation, metrics, nets, objectives, plots, signals, stores
+from . import (
+    augment,
+    converters,
+    datasets,
+    embedding,
+    encoders,
+    evaluation,
+    hub,
+    metrics,
+    nets,
+    objectives,
+    plots,
+    recordings,
+    signals,
+    stores,
+    testing,
+    training,
+)
 from .embedding import embed_store, read_embeddings
 from .encoders import (
     AccelContrastiveEncoder,
@@ -54,14 +71,19 @@ __all__ = [
     "datasets",
     "embed_store",
     "embedding",
+    "encoders",
     "evaluation",
     "from_pretrained",
+    "hub",
     "metrics",
     "nets",
     "objectives",
     "plots",
     "read_embeddings",
     "read_recording",
+    "recordings",
     "signals",
     "stores",
+    "testing",
+    "training",
 ]

@@ -85,9 +85,10 @@ def scratch(file: Path, make: Callable[[Path], None] = Path.touch) -> Iterator[P
         own = file.with_name(f".{file.name}.{secrets.token_hex(4)}.new")
         make(own)
         handle = locked(own)
-        if handle is None or own.exists():  # else somebody took it for left behind before it was locked
+        if own.exists():  # else somebody took it for left behind before it was locked
             break
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
     try:
         yield own
     finally:

@@ -52,7 +52,11 @@ def labelled(store: WindowStore, target: str) -> tuple[WindowStore, np.ndarray]:
     """The windows that have a label, none of which is read, and their labels."""
     index = store.index
     if target not in index:
-        raise ValueError(f"{store.path} has no column {target!r}. Its columns are {', '.join(index.columns)}.")
+        raise ValueError(
+            f"{store.path} has no column {target!r}. Its columns are {', '.join(index.columns)}. Labels come with "
+            f"WindowStore.append(X, participant=..., {target}=y); or, in Python, beside the store: "
+            f"evaluation.linear_probe(encoder, store, y, store.groups)."
+        )
     known = index[target].notna().to_numpy()
     if not known.any():
         raise ValueError(f"No window of {store.path} has a {target}. Append labels: store.append(..., {target}=y).")

@@ -16,7 +16,7 @@ from ..recordings import read_recording
 from ..stores import WindowStore
 from ..stores.files import ABOUT
 from .outcome import Outcome, count, duration, share
-from .parts import RUN
+from .parts import FAILURES, RUN
 from .quality import facts
 from .sources import is_e4
 
@@ -26,13 +26,17 @@ FEW = 12  # names that are told one by one
 def run(args) -> Outcome:
     """Look what is there, and say it."""
     if args.what is None:
+        if args.verify:
+            raise ValueError("--verify looks at one thing: name it, such as wearembed/relcon-synthetic.")
         return of_bundled()
     path = Path(args.what).expanduser()
     if (path / ABOUT).is_file():
         return of_store(WindowStore(path), args)
-    if path.suffix == ".parquet" or any((path / name).is_file() for name in (RUN, BY_STORE)):
-        return of_embeddings(path)
+    if (path.suffix == ".parquet" and path.is_file()) or any((path / name).is_file() for name in (RUN, BY_STORE)):
+        return of_embeddings(path, args)
     if path.is_file() or (path.is_dir() and is_e4(path)):
+        if args.verify:
+            raise ValueError(f"--verify compares with checksums, which a recording such as {path} has not.")
         return of_recording(path, args)
     if path.is_dir() and not (path / "config.json").is_file():
         raise ValueError(
@@ -49,7 +53,7 @@ def of_bundled() -> Outcome:
     """A line each of the weights that come with the package."""
     rows = []
     for name in hub.bundled():
-        config = hub.known(name) or {}
+        config = hub.read_config(hub.folder_of(name))
         contract, training = config["contract"], config["training"]
         rows.append(
             {
@@ -61,7 +65,7 @@ def of_bundled() -> Outcome:
                 "license": training.get("license"),
             }
         )
-    width = max(len(row["weights"]) for row in rows)
+    width = max((len(row["weights"]) for row in rows), default=0)
     lines: list = [f"{row['weights']:<{width}}  {bundled_said(row)}" for row in rows]
     return Outcome({"command": "info", "kind": "bundled", "bundled": rows}, lines)
 
@@ -204,23 +208,25 @@ def column_said(column: dict) -> str:
 # --------------------------------------------------------------------------------- embeddings
 
 
-def of_embeddings(path: Path) -> Outcome:
-    """What is known of a table of embeddings, or of a folder of them, without reading the numbers."""
+def of_embeddings(path: Path, args) -> Outcome:
+    """What is known of a table of embeddings, or of a folder of them; numbers are read to verify them alone."""
     about, files = {}, [path]
     if path.is_dir():
-        about = json.loads(next(path / name for name in (RUN, BY_STORE) if (path / name).is_file()).read_bytes())
+        about = manifest(path)
         files = sorted(file for file in path.rglob("*.parquet") if not file.name.startswith((".", "_")))
     columns, n_rows, people = [], 0, set()
     for file in files:
         try:
-            with pq.ParquetFile(file) as table:
+            with pq.ParquetFile(file, page_checksum_verification=args.verify) as table:
                 columns, n_rows = table.schema_arrow.names, n_rows + table.metadata.num_rows
                 if "participant" in columns:
                     people |= set(table.read(columns=["participant"])["participant"].unique().to_pylist())
+                for _ in table.iter_batches(2**12) if args.verify else ():
+                    pass
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise ValueError(f"{file} is no Parquet table, or is damaged. Write it again with embed.") from error
-    numbers = numbered(columns)
-    if not numbers:
+            raise ValueError(f"{file} is no Parquet table, or is damaged. Delete it, and make it again.") from error
+    numbers = about.get("columns") or numbered(columns)
+    if files and not numbers:
         raise ValueError(f"{path} is a table of something else: it has no columns e0, e1, ... as embed writes them.")
     told = {
         "command": "info",
@@ -230,11 +236,24 @@ def of_embeddings(path: Path) -> Outcome:
         "dim": len(numbers),
         "n_parts": len(files) if path.is_dir() else None,
         "n_parts_missing": max(0, len(about["parts"]) - len(files)) if "parts" in about else None,
+        "failures": path / FAILURES if (path / FAILURES).is_file() else None,
         "participants": sorted(map(str, people)),
-        "columns": [name for name in columns if name not in numbers],
-        "about": {key: value for key, value in about.items() if key != "parts"},
+        "columns": [name for name in columns if name not in set(numbers)],
+        "about": {key: value for key, value in about.items() if key not in ("parts", "columns")},
+        "verified": True if args.verify else None,
     }
     return Outcome(told, embeddings_lines(told))
+
+
+def manifest(folder: Path) -> dict:
+    """What a folder of embeddings says it is of."""
+    file = next(folder / name for name in (RUN, BY_STORE) if (folder / name).is_file())
+    try:
+        return dict(json.loads(file.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{file} is damaged or empty: a run was killed there. The same line again mends it."
+        ) from error
 
 
 def numbered(columns: list[str]) -> list[str]:
@@ -245,7 +264,7 @@ def numbered(columns: list[str]) -> list[str]:
 
 
 def embeddings_lines(told: dict) -> list:
-    parts = f" in {count(told['n_parts'], 'part')}" if told["n_parts"] else ""
+    parts = f" in {count(told['n_parts'], 'part')}" if told["n_parts"] is not None else ""
     missing = f", {count(told['n_parts_missing'], 'part')} still missing" if told["n_parts_missing"] else ""
     lines = [
         ("embeddings", f"{told['path']}: {told['n_rows']:,} rows of {told['dim']} numbers{parts}{missing}"),
@@ -255,12 +274,17 @@ def embeddings_lines(told: dict) -> list:
     if "weights" in told["about"]:
         lines.append(("weights", named(told["about"]["weights"])))
     known = {"encoder_repr": "encoder", "store": "store"}
-    return lines + [(word, str(told["about"][key])) for key, word in known.items() if key in told["about"]]
+    lines += [(word, str(told["about"][key])) for key, word in known.items() if key in told["about"]]
+    if told["failures"]:
+        lines.append(("failed", f"see {told['failures']}"))
+    if told["verified"]:
+        lines.append(("verified", "every page of every file is as it was written"))
+    return lines
 
 
 def named(sha256: str) -> str:
     """The bundled weights with this hash, or the hash."""
-    names = (name for name in hub.bundled() if (hub.known(name) or {})["model_sha256"] == sha256)
+    names = (name for name in hub.bundled() if hub.read_config(hub.folder_of(name))["model_sha256"] == sha256)
     return next(names, f"sha256 {sha256}")
 
 

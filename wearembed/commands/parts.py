@@ -73,7 +73,7 @@ class Parts:
         if changed and any(self.folder.rglob("*.parquet")):
             told = "; ".join(f"{key}: {then[key]}, now {self.settings[key]}" for key in changed if key in then)
             what = f"parts of another run ({told})" if told else "Parquet files of something else"
-            raise ValueError(f"{self.folder} holds {what}. Name another folder, or delete it.")
+            raise ValueError(f"{self.folder} holds {what}. Name another folder.")
 
     def file(self, source: Source) -> Path:
         return self.folder / part_of(source.name)
@@ -107,7 +107,7 @@ class Parts:
                 zoned = rows.schema.field("start").type.tz is not None
                 self.fits(zoned)
                 with writing(file):
-                    writer = writer or pq.ParquetWriter(scratch, rows.schema)
+                    writer = writer or pq.ParquetWriter(scratch, rows.schema, write_page_checksum=True)
                     writer.write_table(rows)
             if writer is None:
                 raise ValueError("it has no rows.")
@@ -223,7 +223,7 @@ def n_rows(files: list[Path]) -> int:
 def to_parquet(files: list[Path], out: Path):
     schema = pq.read_schema(files[0])
     told = {key: value for key, value in (schema.metadata or {}).items() if key != KEY}
-    with pq.ParquetWriter(out, schema.with_metadata(told)) as writer:
+    with pq.ParquetWriter(out, schema.with_metadata(told), write_page_checksum=True) as writer:
         for rows in groups(files):
             writer.write_table(rows.cast(schema).replace_schema_metadata(told))
 

@@ -27,6 +27,8 @@ def run(args) -> Outcome:
     encoder = made(args, store, checkpoints)
     if not (args.quiet or args.json) and first:
         encoder.set_params(verbose=1)
+        told = f"{args.encoder} on {count(len(store), 'window')} of {args.store}, {count(encoder.max_epochs, 'epoch')}"
+        print(f"training {told}; the first line comes with the first epoch", file=sys.stderr)
     with contextlib.redirect_stdout(sys.stderr):
         encoder.fit(store, **({"paired": paired(args, store)} if args.paired else {}))
     if not first:
@@ -62,8 +64,11 @@ def set_one(encoder, name: str, value: Any):
     known = encoder.get_params(deep=False)
     if name.startswith("distance__") and "distance" in known and known["distance"] is None:
         encoder.set_params(distance=encoders.RelConDistance())
-    refuse_unknown(encoder, {name: value})
-    encoder.set_params(**{name: value})
+    try:
+        refuse_unknown(encoder, {name: value})
+        encoder.set_params(**{name: value})
+    except ValueError as error:
+        raise ValueError(f"--set: {error}") from error
 
 
 def value_of(text: str) -> Any:

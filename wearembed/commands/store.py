@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..recordings import cut_into, read_recording
 from ..stores import WindowStore
-from ..stores.files import ABOUT
+from ..stores.files import ABOUT, read_about
 from .outcome import Outcome, count, duration
 from .sources import Source, find
 
@@ -44,11 +44,15 @@ def opened(args, paths: Sequence[Path], read) -> WindowStore:
     """The store at a place; a new one takes channels and units from the first recording that can be read."""
     if (args.out / ABOUT).is_file():
         store = WindowStore(args.out)
-        there = {"seconds": store.n_times / store.sfreq, "rate": store.sfreq}
-        for name, value in there.items():
-            wanted = getattr(args, name)
-            if wanted is not None and abs(wanted - value) > 1e-9:
-                raise ValueError(f"{args.out} has windows of --{name} {value:g}, not {wanted:g}. Name another store.")
+        n_times = store.n_times if args.seconds is None else n_times_of(args.seconds, store.sfreq)
+        if n_times != store.n_times or args.rate not in (None, store.sfreq):
+            raise ValueError(
+                f"{args.out} has windows of {store.n_times} samples at --rate {store.sfreq:g}, not of "
+                f"{n_times_of(args.seconds or WINDOW[0], args.rate or store.sfreq)} at {args.rate or store.sfreq:g}. "
+                f"Name another store."
+            )
+        if args.int16 and read_about(args.out)["dtype"] != "int16":
+            raise ValueError(f"{args.out} is kept in float32, which --int16 does not change. Name another store.")
         return store
     errors = []
     for path in paths:
@@ -62,8 +66,12 @@ def opened(args, paths: Sequence[Path], read) -> WindowStore:
     else:
         raise ValueError(f"no recording can be read, so there is no store: {errors[0]}")
     seconds, rate = (default if asked is None else asked for asked, default in zip((args.seconds, args.rate), WINDOW))
-    told = {"n_channels": len(first.signal), "n_times": max(1, round(seconds * rate)), "sfreq": rate}
+    told = {"n_channels": len(first.signal), "n_times": n_times_of(seconds, rate), "sfreq": rate}
     return WindowStore.create(args.out, **told, units=first.units, dtype="int16" if args.int16 else "float32")
+
+
+def n_times_of(seconds: float, rate: float) -> int:
+    return max(1, round(seconds * rate))
 
 
 def outcome(args, store: WindowStore, table: pd.DataFrame, failed: pd.DataFrame) -> Outcome:
@@ -81,9 +89,13 @@ def outcome(args, store: WindowStore, table: pd.DataFrame, failed: pd.DataFrame)
         "failed": failed[["recording", "error"]].to_dict("records"),
         "code": int(len(failed) > 0),
     }
+    empty = int((stored["n_windows"] == 0).sum())
     cut, left_out = int(stored["n_windows"].sum()), int(stored["n_left_out"].sum())
     lines: list = [
-        ("recordings", f"{len(stored)} in the store, {len(failed)} failed"),
+        (
+            "recordings",
+            f"{len(stored)} in the store, {len(failed)} failed{f', {empty} without a window' if empty else ''}",
+        ),
         (
             "windows",
             f"{cut:,} of {seconds:g} s, {left_out:,} left out for gaps{' and non-wear' if args.nonwear else ''}",

@@ -145,7 +145,8 @@ def read_about(out: Path) -> dict[str, Any]:
     file = out / ABOUT
     if not file.is_file():
         raise FileNotFoundError(
-            f"No embeddings at {out}: {ABOUT} is missing. embed_store(store, encoder, out) makes it."
+            f"No embeddings of a store at {out}: {ABOUT} is missing. embed_store(store, encoder, out) makes it; what "
+            f"`wearembed embed` wrote is read by pandas.read_parquet(out)."
         )
     try:
         about = json.loads(file.read_text())

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from functools import partial
 from numbers import Integral
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -78,18 +79,20 @@ class Contract:
     def _cure(self, shape: tuple[int, ...], n_times: int) -> str:
         """What to do with windows of another shape; those of two dimensions came as of one channel."""
         if shape == (self.n_channels, 1, n_times):
-            return "This looks like one window: pass X[None]."
+            return "One window is of three dimensions too: X[None] where X is (n_channels, n_times)."
         if shape == (n_times, 1, self.n_channels):
-            return "This looks like one window, with channels last: pass X.T[None]."
+            return "One window is of three dimensions too: X.T[None] where X is (n_times, n_channels)."
         if shape[1:] == (n_times, self.n_channels):
             return "Channels and samples look swapped: pass X.transpose(0, 2, 1)."
         if shape[1] == 1 < self.n_channels and shape[2] == self.n_channels * n_times:
             return f"Windows look flattened: pass X.reshape(-1, {self.n_channels}, {n_times}), if channels come first."
         anew = f"ut the recordings anew with cut(recordings, seconds={self.seconds:g}, sfreq={self.sfreq:g})"
-        if shape[1] == self.n_channels:
-            rate = f"{shape[2] / self.seconds:.4g}"
+        if shape[1] == self.n_channels and 0 < shape[2] - n_times <= max(2, 0.02 * n_times):
+            return f"Leave what is too much out: pass X[:, :, :{n_times}]."
+        rate = f"{shape[2] / self.seconds:.4g}"
+        if shape[1] == self.n_channels and 1 < shape[2] == self.n_times_at(float(rate)) != n_times:
             return f"If these are {self.seconds:g} s too, their rate is {rate} Hz: set sfreq={rate}. If not, c{anew}."
-        return f"C{anew}, from as many channels."
+        return f"C{anew}{'' if shape[1] == self.n_channels else ', from as many channels'}."
 
     def _changed(self, name: str, X: np.ndarray, sfreq: float, units: str, look: bool = True) -> np.ndarray:
         """Windows as the net takes them, each from itself alone; `look`: whether gravity shows the units."""
@@ -170,6 +173,11 @@ def read_windows(estimator, X, *, reset: bool):
         )
     if getattr(getattr(X, "dtype", None), "kind", "-") in "USMm":
         raise ValueError(f"{name} takes windows of numbers, {SHAPE}; got an array of dtype {X.dtype}.")
+    if isinstance(X, (str, PurePath)) or (hasattr(X, "signal") and hasattr(X, "sfreq")):
+        raise TypeError(
+            f"{name} takes windows, {SHAPE}; got {X!r:.80}. Cut recordings by cut(recordings, seconds, sfreq), or "
+            f"embed whole ones by RecordingEncoder(encoder)."
+        )
     if getattr(X, "ndim", 2) == 1:
         raise ValueError(
             f"{name} takes {SHAPE}; got one dimension, shape {tuple(X.shape)}. Reshape your data: X[None] is one "

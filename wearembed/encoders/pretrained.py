@@ -522,9 +522,9 @@ def named(checkpoint: hub.Checkpoint, base: type) -> type:
 
 def refuse_unknown(estimator, params: dict[str, Any]):
     """An error that names the nearest parameter, where one is none of the estimator's."""
-    known = estimator.get_params()
+    known = estimator.get_params(deep=False)
     for name in params:
-        if name not in known:
+        if name.partition("__")[0] not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {near[0]}?" if near else f"It has {', '.join(sorted(known))}."
             raise ValueError(f"{type(estimator).__name__} has no parameter {name!r}. {hint}")

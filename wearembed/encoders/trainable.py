@@ -224,6 +224,8 @@ class Trainable(CallbackSupportMixin, Inference):
             part.set_params(random_state=random_state)
         if part.checkpoint_dir is None and self.checkpoint_dir is not None:
             part.set_params(checkpoint_dir=Path(self.checkpoint_dir) / name)
+        if self.verbose and not part.verbose:
+            part.set_params(verbose=self.verbose)  # it may take as long
         with self._tasks.part(part, name):
             return part.fit(X, groups=groups, session=session)
 
@@ -249,8 +251,8 @@ class Trainable(CallbackSupportMixin, Inference):
         if anchors.n_mates and groups is None and is_first_process():
             warnings.warn(
                 f"{name} learns from what windows of one participant share, and was not told whose they are: all "
-                f"{len(anchors.X)} count as one person's. Pass groups=, the participant of each window (y is not "
-                f"looked at); inside a Pipeline or a search with set_fit_request(groups=True).",
+                f"{len(anchors.X)} count as one person's. Pass groups=, the participant of each window, which may be "
+                f"one (y is not looked at); inside a Pipeline or a search with set_fit_request(groups=True).",
                 stacklevel=9,
             )
         if not len(anchors):

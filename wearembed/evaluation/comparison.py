@@ -257,7 +257,8 @@ def _check(encoders, baselines, probe, error_score):
             raise ValueError(f"Expected {name} to be {' or '.join(choices)}, got {value!r}.")
     for name, encoder in encoders.items():
         if not any(hasattr(encoder, verb) for verb in ("transform", "predict")):
-            raise TypeError(f"Expected {name!r} to have transform or predict, got {type(encoder).__name__}.")
+            hint = " Load weights by wearembed.from_pretrained(name)." if isinstance(encoder, str) else ""
+            raise TypeError(f"Expected {name!r} to have transform or predict, got {type(encoder).__name__}.{hint}")
 
 
 def _entries(encoders, baselines, random_state, X, about) -> list[Entry]:

@@ -16,6 +16,11 @@ class Embedded:
     """Embeddings of `X`, and what they cost."""
 
     def __init__(self, encoder, X, groups):
+        if encoder is not None and not hasattr(encoder, "transform"):
+            raise TypeError(
+                f"Expected an encoder with transform, or None where X are embeddings, got {encoder!r:.80}. Weights are "
+                f"loaded by wearembed.from_pretrained(name)."
+            )
         self.encoder, self.X, self.groups = encoder, X, groups
         self.seconds, self.n_windows = 0.0, 0
         self.size: Size = (None, None)

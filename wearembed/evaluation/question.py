@@ -44,17 +44,33 @@ def ask(X, y, groups, task, cv, scoring, random_state, embedded) -> Question:
     folds = folds_of(cv, X, y, groups, codes, random_state)
     warn_of_shared_windows(X, groups, codes, embedded)
     if classes is not None:
-        _warn_of_lone_classes(y, classes, codes)
+        _look_for_lone_classes(y, classes, codes)
+    _warn_of_one_label_a_person(y, codes)
     return Question(X, y, groups, codes, task, classes, folds, scores_of(scoring, task))
 
 
-def _warn_of_lone_classes(y, classes, codes):
+def _warn_of_one_label_a_person(y, codes):
+    """A diagnosis or an age: as many observations as people, however many windows there are."""
+    order = np.argsort(codes, kind="stable")
+    within = np.diff(codes[order]) == 0
+    if within.any() and len(np.unique(y)) > 1 and not (y[order][1:] != y[order][:-1])[within].any():
+        n = int(codes.max()) + 1
+        warnings.warn(
+            f"Each participant has one label, so that these are {n} observations, and not {len(y)}: areas under the "
+            f"curve and correlations of folds of few people say little. Pool the windows of a participant first, by "
+            f"RecordingEncoder(pool='participant').",
+            stacklevel=4,
+        )
+
+
+def _look_for_lone_classes(y, classes, codes):
+    """A warning of classes that only one participant has; an error where there are no others."""
     lone = [str(c) for c in classes if len(np.unique(codes[y == c])) == 1]
     if len(lone) == len(classes):
         raise ValueError(
             f"All windows of each of the {len(classes)} classes are of one participant, so that no class can be learnt "
             f"from others and told of them. Is y the participant itself? How well embeddings know people again is told "
-            f"by evaluation.embedding_report."
+            f'by evaluation.embedding_report. Are these numbers, such as an age? Pass task="regression".'
         )
     if lone:
         warnings.warn(

@@ -59,8 +59,8 @@ def find(source, *, revision=None, token=None, cache_dir=None, local_files_only=
         # Aside is where the old one is while a save is between its two last steps, or was killed there.
         return aside(folder) if aside(folder).exists() and not folder.exists() else folder
     if name in bundled():
-        return BUNDLED / name.removeprefix(OURS)
-    if isinstance(source, Path) or not is_hub_name(name) or name.startswith(OURS):
+        return folder_of(name)
+    if isinstance(source, Path) or not is_hub_name(name) or is_ours(name):
         raise FileNotFoundError(
             f"No checkpoint at {name!r}.{meant(name)} Expected a folder that save_pretrained wrote, a bundled name "
             f"({', '.join(bundled()) or 'none in this build'}), or a hub repository like 'user/name'."
@@ -115,8 +115,17 @@ def not_had(name: str, what: str) -> str:
 
 def meant(name: str) -> str:
     """A bundled name that reads like this one, as a question."""
-    near = difflib.get_close_matches(OURS + name.rpartition("/")[2].lower(), bundled(), 1, 0.8)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    near = difflib.get_close_matches(
+        name.rpartition("/")[2].lower(), [one.removeprefix(OURS) for one in bundled()], 1, 0.8
+    )
+    return f" Did you mean {OURS + near[0]!r}?" if near else ""
+
+
+def is_ours(name: str) -> bool:
+    """Whether it is, or is meant to be, a name of the package."""
+    owner = name.partition("/")[0].lower()
+    near = bool(meant(name)) and difflib.SequenceMatcher(None, owner, OURS[:-1]).ratio() > 0.8
+    return owner == OURS[:-1] or near
 
 
 def is_hub_name(name: str) -> bool:
@@ -127,6 +136,11 @@ def is_hub_name(name: str) -> bool:
 def is_revision(revision) -> bool:
     """Whether it may name a commit, a tag or a branch, and leads nowhere else when it is part of a path."""
     return re.fullmatch(r"\w[\w./+-]*", str(revision), flags=re.ASCII) is not None and ".." not in str(revision)
+
+
+def folder_of(name: str) -> Path:
+    """Of a checkpoint that comes with the package."""
+    return BUNDLED / name.removeprefix(OURS)
 
 
 def bundled() -> list[str]:

@@ -220,6 +220,7 @@ class RecordingEncoder(TransformerMixin, BaseEstimator):
 
     @property
     def _contract(self) -> Any:
+        refuse_no_encoder(self.encoder)
         self.encoder.get_feature_names_out()  # loads one that is named by its weights, or says that it is not fitted
         return self.encoder.contract_
 
@@ -234,6 +235,15 @@ class RecordingEncoder(TransformerMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return True
+
+
+def refuse_no_encoder(encoder):
+    """An error that says how weights become an encoder, where a name or something else was given."""
+    if not hasattr(encoder, "get_feature_names_out"):
+        raise TypeError(
+            f"encoder is a fitted encoder with a contract_; got {encoder!r:.80}. Weights are loaded by "
+            f"wearembed.from_pretrained(name)."
+        )
 
 
 def each(recordings) -> Iterator[Recording]:

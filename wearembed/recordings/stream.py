@@ -5,7 +5,7 @@ import copy
 import numpy as np
 
 from ..signals import check_share, positive
-from .encoder import embed
+from .encoder import embed, refuse_no_encoder
 from .grid import block_at
 from .recording import Recording
 from .windows import reach
@@ -48,6 +48,7 @@ class StreamEmbedder:
     """
 
     def __init__(self, encoder, step=None, *, sfreq=None, units=None, min_coverage=0.8):
+        refuse_no_encoder(encoder)
         encoder.get_feature_names_out()  # loads it, or says that it is not fitted
         contract = encoder.contract_
         self.seconds, self._to = contract.seconds, contract.sfreq

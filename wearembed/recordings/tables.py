@@ -58,7 +58,9 @@ def _frame(data, path):
     widths = [line.count(delimiter) for line in lines]
     width = max(set(widths[-20:]), key=widths[-20:].count)
     first = widths.index(width)
-    named = any(re.match(r"[^\W\d]", cell.strip(" \"'")) for cell in _cells(lines[first], delimiter))
+    cells = [cell.strip(" \"'") for cell in _cells(lines[first], delimiter)]
+    measured = any(re.fullmatch(r"[-+]?\d*[.,]\d+(?:[eE][-+]?\d+)?", cell) for cell in cells)  # is no name
+    named = any(re.match(r"[^\W\d]", cell) for cell in cells) and not measured
     named = named or lines[first].split(delimiter) == ["", *map(str, range(width))]  # as pandas writes an array
     comma = delimiter == ";" and re.search(r"\d,\d", lines[-1]) and not re.search(r"\d\.\d+;", lines[-1] + ";")
     try:
