@@ -513,7 +513,7 @@ def test_a_folder_of_something_else_is_left_alone(store):
     with pytest.raises(FileExistsError, match="not empty, and holds no embeddings"):
         embed_store(store, Means(), store.path, **QUIET)
     assert {file.suffix for file in store.path.iterdir()} == {".json", ".jsonl", ".npy", ".parquet", ".seal"}
-    with pytest.raises(FileNotFoundError, match="No embeddings at"):
+    with pytest.raises(FileNotFoundError, match="No embeddings of a store at"):
         read_embeddings(store.path)
 
 

@@ -275,15 +275,15 @@ def test_training_that_was_killed_goes_on_as_if_it_had_not_been(encoder, tmp_pat
     pairs = {"paired": ppg} if isinstance(encoder, DistilledAccelEncoder) else {}
     X = accel if pairs else ppg
     whole = clone(encoder).fit(X, groups=groups, **pairs).transform(X)
-    on_epoch_end = training.Resume.on_epoch_end
+    on_epoch_end = training.resume.Resume.on_epoch_end
 
     def killed(self, net, **kwargs):
         on_epoch_end(self, net, **kwargs)
-        raise training.Stopped
+        raise training.learner.Stopped
 
     again = clone(encoder).set_params(checkpoint_dir=tmp_path)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.Resume, "on_epoch_end", killed)
+        patch.setattr(training.resume.Resume, "on_epoch_end", killed)
         again.fit(X, groups=groups, **pairs)
     assert_array_equal(clone(again).fit(X, groups=groups, **pairs).transform(X), whole)
 

@@ -106,9 +106,10 @@ def _channels(frame, sensor, columns, clock, path):
         found = [n for n in rest if pd.api.types.is_numeric_dtype(frame[n]) and not numbers_rows(frame[n])]
     if len(found) != (3 if three else 1):
         wanted = "the three axes of the" if three else "one column of"
-        raise ValueError(
-            f"Expected {wanted} {sensor} in {path}, cannot choose among {rest}. Name the channels with columns=."
-        )
+        cure = f"cannot choose among {rest}. Name the channels with columns=."
+        if not rest:
+            cure = f"found a table of {len(frame.columns)} column{'s' * (len(frame.columns) != 1)}. Is it a recording?"
+        raise ValueError(f"Expected {wanted} {sensor} in {path}, {cure}")
     return found
 
 
