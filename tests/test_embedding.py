@@ -448,12 +448,13 @@ def client():
     dask = pytest.importorskip("dask", reason="needs the extra distributed")
     distributed = pytest.importorskip("distributed", reason="needs the extra distributed")
     told = {"distributed.scheduler.allowed-failures": 1, "distributed.worker.daemon": True}
+    told |= {"distributed.comm.timeouts.connect": "120s", "distributed.comm.timeouts.tcp": "120s"}  # of a busy machine
     with (
         dask.config.set(told),
         distributed.LocalCluster(
             2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None, silence_logs="CRITICAL"
         ) as cluster,
-        distributed.Client(cluster) as client,
+        distributed.Client(cluster, timeout=120) as client,
     ):
         yield client
 
