@@ -126,15 +126,11 @@ This page is made from their cards by `docs/conf.py`. The commands behind the nu
 
 def page_of_models() -> str:
     """A row and a section for each of the bundled weights."""
-    configs = {name: json.loads((bundled(name) / "config.json").read_text()) for name in hub.bundled()}
+    configs = {name: json.loads((hub.folder_of(name) / "config.json").read_text()) for name in hub.bundled()}
     columns = ("name", "sensor", "what goes in", "size", "synthetic", "headline result", "licence")
     rows = [(f"[`{name}`](#{anchor(name)})", *told(name, config)) for name, config in configs.items()]
     sections = [section(name, config) for name, config in configs.items()]
     return "\n\n".join([MODELS, table(columns, rows), *sections]) + "\n"
-
-
-def bundled(name):
-    return hub.BUNDLED / name.removeprefix("wearembed/")
 
 
 def anchor(name):
@@ -146,7 +142,7 @@ def told(name, config):
     sensor = "accelerometer" if contract["n_channels"] == 3 else config["modality"].upper()
     goes_in = f"{contract['n_channels']} × {contract['n_times']} samples at {contract['sfreq']:g} Hz"
     goes_in += f" ({contract['n_times'] / contract['sfreq']:g} s), {contract['units']}"
-    size = sum(file.stat().st_size for file in bundled(name).iterdir()) / 1e6
+    size = sum(file.stat().st_size for file in hub.folder_of(name).iterdir()) / 1e6
     synthetic = "yes" if training.get("synthetic") else "no"
     return sensor, goes_in, f"{size:.2f} MB", synthetic, headline(training), training["license"]
 

@@ -1,4 +1,4 @@
-"""What weights, a store or a recording are, said before anything is done with them."""
+"""What weights, a store, a recording or embeddings are, said before anything is done with them."""
 
 import json
 import re

@@ -186,7 +186,7 @@ def read_geneactiv(data, path, sensor):
             f"Copy the file again from the device."
         )
     n_pages = sum(1 for _ in _found(rb"Recorded Data", data))
-    if n_pages == 0 or len(data[-8192:].rstrip().rsplit(b"\n", 1)[-1]) < 3600:
+    if n_pages == 0 or len(data[-8192:].rstrip().rsplit(b"\n", 1)[-1]) < _DIGITS:
         raise ValueError(
             f"Expected whole pages of 300 samples in {path}, got an end in the middle of page {n_pages}: it was cut "
             f"off. Copy it again; to read what is there, remove what follows the last whole page."
