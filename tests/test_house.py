@@ -24,7 +24,7 @@ FLOORS = {
     3: {"encoders", "datasets", "plots"},
     2: {"objectives", "training", "embedding", "evaluation", "recordings"},
     1: {"nets", "augment", "hub", "memory", "progress", "converters", "stores", "metrics", "signals"},
-    0: {"disk", "distributed"},
+    0: {"disk", "distributed", "runs"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 

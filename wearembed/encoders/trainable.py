@@ -18,6 +18,7 @@ from torch import nn
 
 from .. import __version__, disk, hub
 from ..distributed import all_said, first_said, is_first_process, n_processes, together
+from ..runs import Rows, Runs
 from ..stores import LazyWindows
 from ..training import PRECISIONS, Anchors, Recipe, find_device, run_seed, seeded, train
 from .contract import Contract, check_number, is_acceleration, read_windows, refuse_constant, refuse_swapped
@@ -233,10 +234,15 @@ class Trainable(CallbackSupportMixin, Inference):
         """Windows whose loss is only watched: those of some participants (some windows, where there is one)."""
         if not self.validation_fraction:
             return np.zeros(len(X), dtype=bool)
-        units = np.arange(len(X)) if groups is None or len(np.unique(groups)) < 2 else groups
-        names = np.unique(units)
+        names = np.arange(len(X)) if groups is None else np.unique(groups.values)
+        if len(names) < 2:
+            groups, names = None, np.arange(len(X))
         n_out = min(max(1, round(self.validation_fraction * len(names))), len(names) - 1)
-        return np.isin(units, np.random.default_rng(seed).choice(names, n_out, replace=False))
+        out = np.random.default_rng(seed).choice(names, n_out, replace=False)
+        if groups is None:
+            return np.isin(names, out)
+        of_person, stops = groups.runs()
+        return np.asarray(Runs(np.isin(of_person, out), stops))
 
     def _validation(self, anchors: Anchors) -> Anchors:
         if not len(anchors):
@@ -276,7 +282,7 @@ class Trainable(CallbackSupportMixin, Inference):
         return {
             **began,
             "n_windows": len(X),
-            "n_participants": None if groups is None else len(np.unique(groups)),
+            "n_participants": None if groups is None else len(np.unique(groups.values)),
             "epochs": len(self.history_),
             "final_loss": round(self.history_[-1]["train_loss"], 4) if self.history_ else None,
             "batch_size": int(self.batch_size),
@@ -303,9 +309,10 @@ class Trainable(CallbackSupportMixin, Inference):
         told = re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(params.items())))
         data: list = [checksum(X)]
         data += [
-            zlib.crc32(np.ascontiguousarray(labels).view(np.uint8).data)
+            zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)
             for labels in (groups, session)
             if labels is not None
+            for array in labels.runs()
         ]
         data += [checksum(column) for column in columns.values()]
         return json.dumps([type(self).__name__, __version__, told, X.shape, data])
@@ -357,10 +364,10 @@ class Trainable(CallbackSupportMixin, Inference):
             )
 
     @staticmethod
-    def _labels(labels, n_windows: int, name: str, what: str) -> np.ndarray | None:
-        """`groups` or `session` as an array with a label for each window."""
-        if labels is None:
-            return None
+    def _labels(labels, n_windows: int, name: str, what: str) -> Runs | None:
+        """`groups` or `session`, a label for each window; what a store tells has been looked at."""
+        if labels is None or isinstance(labels, Runs):
+            return labels
         labels = np.asarray(labels)
         if labels.shape != (n_windows,):
             raise ValueError(
@@ -368,7 +375,7 @@ class Trainable(CallbackSupportMixin, Inference):
             )
         if pd.isna(labels).any():
             raise ValueError(f"{name} has {int(pd.isna(labels).sum())} missing labels. Name {what} of each window.")
-        return labels.astype(str) if labels.dtype == object else labels
+        return Runs.of(labels.astype(str) if labels.dtype == object else labels)
 
     # --------------------------------------------------------------------------------- for subclasses
 
@@ -384,13 +391,13 @@ class Trainable(CallbackSupportMixin, Inference):
         return tags
 
 
-def told_by(windows: LazyWindows, name: str) -> np.ndarray | None:
-    """A store's participants or sessions as numbers, since words of many windows take much memory."""
-    codes = windows.codes(name)
-    if codes is None or codes.min() >= 0:
+def told_by(windows: LazyWindows, name: str) -> Runs | np.ndarray | None:
+    """A store's participants or sessions as numbers; words where some are missing."""
+    codes = windows.runs(name)
+    if codes is None or codes.values.min() >= 0:
         return codes
-    words = codes.astype(object)
-    words[codes < 0] = None
+    words = np.asarray(codes).astype(object)
+    words[np.asarray(codes) < 0] = None
     return words
 
 
@@ -400,9 +407,11 @@ def is_to_be_fitted(part) -> bool:
 
 
 def chosen(column, rows: np.ndarray):
-    """Rows of a column; none of a store's is read."""
+    """Rows of a column by a mask; none of a store's is read."""
     if column is None:
         return None
+    if isinstance(column, Runs):
+        return column.through(Rows.where(Runs.of(rows)))
     return column.rows(rows) if isinstance(column, LazyWindows) else column[rows]
 
 

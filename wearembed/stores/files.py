@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 from ..disk import busy, lock, sha256_of, sync_folder, write_pieces
+from ..runs import Runs
 
 ABOUT, LOG, SEAL, FORMAT = "store.json", "shards.jsonl", "shards.seal", "wearembed-store"
 TOLD = ("format", "version", "n_channels", "n_times", "sfreq", "units", "dtype", "scale")  # of a store
 NAME = re.compile(r"\d{6,}")
 OPEN = 256  # memory maps of a process; each keeps a file open
-AT_ONCE = 2**20  # windows whose codes are looked up at once
 
 
 class Shard(NamedTuple):
@@ -50,7 +50,7 @@ class Folder:
         self.stops = np.zeros(0, np.intp)  # row after the last of each shard
         self.maps: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
         self.scales: dict[str, np.ndarray] = {}
-        self.columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self.columns: dict[str, tuple[np.ndarray, Runs]] = {}
         self.refresh()
 
     @property
@@ -149,23 +149,18 @@ class Folder:
         except Exception as error:  # Arrow's own, or of what it made of damaged bytes
             raise ValueError(f"{file} is missing or damaged. Take it from a copy of the store.") from error
 
-    def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """What a column of text says, in order, and which of it each window of the store has; -1 is nothing.
-
-        Four bytes a window, whatever the words are.
-        """
+    def column(self, name: str) -> tuple[np.ndarray, Runs]:
+        """What a column of text says, in order, and which of it each window of the store has; -1 is nothing."""
         if name not in self.columns:
-            codes, words, seen = np.empty(self.n_windows, np.int32), [np.zeros(0, object)], 0
-            for shard, stop in zip(self.shards, self.stops):
+            parts, words, seen = [], [np.zeros(0, object)], 0
+            for shard in self.shards:
                 told = pd.Categorical(self.read_index(shard, [name])[name])
-                codes[stop - shard.n_windows : stop] = np.where(told.codes < 0, -1, told.codes + np.int32(seen))
+                parts.append(Runs.of(np.where(told.codes < 0, -1, told.codes + np.int32(seen))))
                 words.append(np.asarray(told.categories, dtype=object))
                 seen += len(told.categories)
             names, to = np.unique(np.concatenate(words).astype(str), return_inverse=True)
-            to = np.append(to, -1).astype(np.int32)
-            for first in range(0, len(codes), AT_ONCE):
-                codes[first : first + AT_ONCE] = to[codes[first : first + AT_ONCE]]
-            self.columns[name] = names, codes
+            codes, stops = Runs.joined(parts).runs()
+            self.columns[name] = names, Runs(np.append(to, -1).astype(np.int32)[codes], stops)
         return self.columns[name]
 
     def damaged(self) -> Iterator[str]:

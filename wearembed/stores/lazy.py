@@ -5,6 +5,8 @@ from numbers import Integral
 
 import numpy as np
 
+from ..runs import Rows, Runs
+
 AT_ONCE = 2**22  # numbers of a block, 16 MiB as float32
 
 
@@ -56,14 +58,29 @@ class LazyWindows:
     def session(self) -> np.ndarray | None:
         raise NotImplementedError
 
-    def codes(self, name: str) -> np.ndarray | None:
-        """Number each window's participant or session; those that are equal have equal numbers, -1 is nothing.
+    def runs(self, name: str) -> Runs | None:
+        """What `codes` says, in memory that does not grow with the windows where those of equal words lie together.
 
         Parameters
         ----------
         name : {"participant", "session"}
         """
         raise NotImplementedError
+
+    def codes(self, name: str) -> np.ndarray | None:
+        """Number each window's participant or session.
+
+        Parameters
+        ----------
+        name : {"participant", "session"}
+
+        Returns
+        -------
+        array of shape (n_windows,), int32, or None
+            Equal where the words are, and in their order; -1 is nothing. None where no window has a word.
+        """
+        runs = self.runs(name)
+        return None if runs is None else np.asarray(runs)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         """Windows of rows from 0 on, float32."""
@@ -132,8 +149,8 @@ class Changed(LazyWindows):
     def identity(self) -> str:
         return self.windows.identity()
 
-    def codes(self, name):
-        return self.windows.codes(name)
+    def runs(self, name):
+        return self.windows.runs(name)
 
     @property
     def groups(self):
@@ -146,6 +163,17 @@ class Changed(LazyWindows):
     def _read(self, rows):
         found = self.windows._read(rows)
         return self.change(found) if len(found) else np.empty((0, self.n_channels, self.n_times), np.float32)
+
+
+def rows_of(key, n: int) -> Rows:
+    """What `places` names, in little memory where it is stretches."""
+    if isinstance(key, slice) and key.indices(n)[2] == 1:
+        first, stop, _ = key.indices(n)
+        return Rows.between(first, stop)
+    mask = np.asarray(key) if not isinstance(key, slice) else np.zeros(0)
+    if mask.dtype.kind == "b" and mask.shape == (n,):
+        return Rows.where(Runs.of(mask))
+    return Rows.of(places(key, n))
 
 
 def places(key, n: int) -> np.ndarray:

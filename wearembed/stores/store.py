@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ..disk import busy, lock, sync_folder, write_pieces
+from ..runs import Rows
 from .files import ABOUT, FORMAT, LOG, Folder, Shard, begun, digest_of
-from .lazy import LazyWindows, places
+from .lazy import LazyWindows, rows_of
 
 COLUMNS = ("participant", "session", "recording", "start", "stop", "coverage")
 LARGEST = 2**28  # bytes of a shard
@@ -68,7 +69,7 @@ class WindowStore(LazyWindows):
     def __init__(self, path):
         self._open(Folder(Path(path).expanduser().resolve()), None)
 
-    def _open(self, folder: Folder, rows: np.ndarray | None):
+    def _open(self, folder: Folder, rows: Rows | None):
         """`rows` None is all that there are now."""
         self._folder, self._rows = folder, rows
         self._n = folder.n_windows if rows is None else len(rows)
@@ -250,7 +251,8 @@ class WindowStore(LazyWindows):
         WindowStore
         """
         view = WindowStore.__new__(WindowStore)
-        view._open(self._folder, self._at(places(which, len(self))))
+        rows = rows_of(which, len(self))
+        view._open(self._folder, rows if self._rows is None else self._rows.through(rows))
         return view
 
     def shards(self):
@@ -267,12 +269,13 @@ class WindowStore(LazyWindows):
         if self._rows is None:
             whole = np.flatnonzero(self._folder.stops <= self._n)
             return [self._piece([number], None) for number in whole.tolist()]
-        number = np.searchsorted(self._folder.stops, self._rows, side="right")
+        at = np.asarray(self._rows)
+        number = np.searchsorted(self._folder.stops, at, side="right")
         cuts = np.flatnonzero(np.diff(number)) + 1
         if (np.diff(number) < 0).any():
             most = max(1, LARGEST // (self.n_channels * self.n_times * np.dtype(self._folder.about["dtype"]).itemsize))
             cuts = np.arange(most, len(number), most)
-        pieces = zip(np.split(number, cuts), np.split(self._rows, cuts))
+        pieces = zip(np.split(number, cuts), np.split(at, cuts))
         return [self._piece(numbers, rows) for numbers, rows in pieces if len(rows)]
 
     def _piece(self, numbers, rows: np.ndarray | None) -> "WindowStore":
@@ -282,7 +285,7 @@ class WindowStore(LazyWindows):
         if rows is not None:
             rows = rows - (self._folder.stops[numbers] - folder.stops)[place]
             rows = None if np.array_equal(rows, np.arange(folder.n_windows)) else rows
-        view._open(folder, rows)
+        view._open(folder, None if rows is None else Rows.of(rows))
         return view
 
     def _at(self, rows: np.ndarray) -> np.ndarray:
@@ -292,22 +295,17 @@ class WindowStore(LazyWindows):
     def _read(self, rows):
         return self._folder.read(self._at(rows))
 
-    def codes(self, name):
-        """Number each window's word in a column of the index, in four bytes whatever the word.
+    def runs(self, name):
+        """What `codes` says, in memory that does not grow with the windows where those of equal words lie together.
 
         Parameters
         ----------
-        name : str
-            Of a column of text: participant, session, recording.
-
-        Returns
-        -------
-        array of shape (n_windows,), int32, or None
-            Equal where the words are, and in their order; -1 is nothing. None where no window has a word.
+        name : {"participant", "session", "recording"}
         """
         codes = self._folder.column(name)[1]
-        codes = codes[: self._n] if self._rows is None else codes[self._rows]
-        return None if not len(codes) or codes.max() < 0 else codes
+        if self._rows is not None or len(codes) != self._n:
+            codes = codes.through(Rows.between(0, self._n) if self._rows is None else self._rows)
+        return codes if codes.values.max(initial=-1) >= 0 else None
 
     def _column(self, name: str) -> np.ndarray | None:
         names, codes = self._folder.column(name)[0], self.codes(name)
@@ -334,7 +332,7 @@ class WindowStore(LazyWindows):
 
     @property
     def index(self) -> pd.DataFrame:
-        rows = np.arange(self._n) if self._rows is None else self._rows
+        rows = np.arange(self._n) if self._rows is None else np.asarray(self._rows)
         shard = np.searchsorted(self._folder.stops, rows, side="right")
         order, parts = np.argsort(shard, kind="stable"), []
         for some in np.split(order, np.flatnonzero(np.diff(shard[order])) + 1) if len(rows) else []:
@@ -380,23 +378,22 @@ class WindowStore(LazyWindows):
         """
         kind = ("n_channels", "n_times", "sfreq", "units", "dtype", "scale")
         new = WindowStore.create(path, **{name: self._folder.about[name] for name in kind})
-        codes = self.codes("participant")
-        order = np.zeros(0, np.intp) if codes is None else np.argsort(codes, kind="stable")
-        if len(order):
-            new.extend(self._gathered(order))
+        codes = self.runs("participant")
+        if codes is not None:
+            new.extend(self._gathered(codes.order()[0]))
         return new
 
-    def _gathered(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, dict]]:
-        n = max(1, BLOCK // (self.n_channels * self.n_times))
-        for first in range(0, len(order), n):
-            some = self.rows(order[first : first + n])
+    def _gathered(self, order: Rows) -> Iterator[tuple[np.ndarray, dict]]:
+        for rows in order.pieces(max(1, BLOCK // (self.n_channels * self.n_times))):
+            some = self.rows(rows)
             table = some.index.drop(columns="stop")
             yield some[:], {str(c): None if table[c].isna().all() else table[c] for c in table}
 
     def identity(self):
         digest = hashlib.sha256(json.dumps([self._folder.about, self._folder.shards, self._n]).encode())
         if self._rows is not None:
-            digest.update(np.ascontiguousarray(self._rows).data)
+            for some in self._rows.pieces():
+                digest.update(some.data)
         return digest.hexdigest()
 
     def __getstate__(self):
@@ -406,7 +403,7 @@ class WindowStore(LazyWindows):
     def __setstate__(self, state):
         folder = Folder(Path(state["path"]), state.get("shards"))
         grown = state["rows"] is None and folder.n_windows != state["n"]
-        self._open(folder, np.arange(state["n"]) if grown else state["rows"])
+        self._open(folder, Rows.between(0, state["n"]) if grown else state["rows"])
 
     def __repr__(self):
         n_windows, n_channels, n_times = self.shape

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .lazy import LazyWindows, places
+from ..runs import Rows, Runs
+from .lazy import LazyWindows, rows_of
 from .store import finite
 
 CACHE = 2**28  # bytes of chunks that are kept decoded
@@ -68,7 +69,7 @@ class ZarrWindows(LazyWindows):
                 raise ValueError(f"{name} is a finite number above 0; got {value!r}.")
         self.kvstore = kvstore_of(source)
         self.sfreq, self.units, self.scale = float(sfreq), str(units), float(scale)
-        self._rows: np.ndarray | None = None
+        self._rows: Rows | None = None
         self._open()
         shape = tuple(self._array.shape)
         if len(shape) != 3 or np.dtype(self._array.dtype.numpy_dtype).kind not in "iuf":
@@ -108,7 +109,8 @@ class ZarrWindows(LazyWindows):
         """
         view = ZarrWindows.__new__(ZarrWindows)
         view.__dict__.update(self.__dict__)
-        view._rows = self._at(places(which, len(self)))
+        rows = rows_of(which, len(self))
+        view._rows = rows if self._rows is None else self._rows.through(rows)
         return view
 
     def _at(self, rows: np.ndarray) -> np.ndarray:
@@ -125,11 +127,9 @@ class ZarrWindows(LazyWindows):
         windows = finite(np.asarray(found.read().result()), int(rows[0]))
         return windows if self.scale == 1 else windows * np.float32(self.scale)
 
-    def codes(self, name):
+    def runs(self, name):
         codes = self.columns[name][1]
-        if codes is None:
-            return None
-        return codes if self._rows is None else codes[self._rows]
+        return codes if codes is None or self._rows is None else codes.through(self._rows)
 
     def _words(self, name: str) -> np.ndarray | None:
         codes = self.codes(name)
@@ -146,8 +146,10 @@ class ZarrWindows(LazyWindows):
     def identity(self):
         told = [self._array.spec().to_json(), self.sfreq, self.units, self.scale, self._n]
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-        for array in (self._rows, *(codes for _, codes in self.columns.values())):
-            if array is not None:
+        for some in [] if self._rows is None else self._rows.pieces():
+            digest.update(some.data)
+        for _, codes in self.columns.values():
+            for array in [] if codes is None else codes.runs():
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -175,7 +177,7 @@ def kvstore_of(source) -> Any:
     return {"driver": "file", "path": str(Path(source).expanduser().resolve()) + "/"}
 
 
-def coded(index, name: str, n: int) -> tuple[np.ndarray, np.ndarray | None]:
+def coded(index, name: str, n: int) -> tuple[np.ndarray, Runs | None]:
     """What a column of an index says, in order, and which of it each of `n` windows has."""
     if isinstance(index, (str, Path)):
         import pyarrow.parquet
@@ -190,4 +192,4 @@ def coded(index, name: str, n: int) -> tuple[np.ndarray, np.ndarray | None]:
             f"{name} is named for each of {n} windows; got {len(values)} values, {int(values.isna().sum())} missing."
         )
     names, codes = np.unique(values.to_numpy().astype(str), return_inverse=True)
-    return names, codes.astype(np.int32)
+    return names, Runs.of(codes.astype(np.int32))
