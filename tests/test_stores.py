@@ -37,6 +37,7 @@ from wearembed import (
     nets,
 )
 from wearembed.stores import files, store
+from wearembed.training import Anchors
 
 MOTION = datasets.make_motion(n_participants=4, n_windows=6, random_state=0)
 X, y, groups = MOTION.data, MOTION.target, MOTION.groups
@@ -158,6 +159,39 @@ def test_int16_at_the_resolution_of_a_device_is_exact(tmp_path):
     with pytest.raises(ValueError, match=r"reaches to 127.996; window 1 holds 200"):
         small.append(np.stack([X[0], np.full((3, 256), 200)]), participant="P")
     assert len(WindowStore(small.path)) == len(X)
+
+
+def test_the_scale_of_each_window_is_a_file_that_is_watched_too(tmp_path):
+    small = WindowStore.create(tmp_path / "s", **KIND, dtype="int16")
+    small.append(X, participant="P")
+    file = small.path / "000000.scale"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r"not what was written: 000000\.scale\."):
+        small.verify()
+    file.unlink()
+    with pytest.raises(ValueError, match=r"000000\.scale is missing or damaged"):
+        WindowStore(small.path)[0]
+
+
+def test_a_store_whose_scales_are_in_the_index_is_read_and_appended_to(tmp_path):
+    """As stores were before there were files of scales."""
+    small = WindowStore.create(tmp_path / "s", **KIND, dtype="int16")
+    small.append(X, participant=groups)
+    windows = small[:]
+    index, scale = small.path / "000000.parquet", small.path / "000000.scale"
+    pd.read_parquet(index).assign(scale=np.load(scale)).to_parquet(index, index=False)
+    scale.unlink()
+    (small.path / files.SEAL).unlink()
+    log = small.path / files.LOG
+    shard = json.loads(log.read_text())["shards"][0]
+    log.write_text(json.dumps({"shards": [[*shard[:3], files.sha256_of(index)]]}) + "\n")
+    old = WindowStore(small.path).verify()
+    assert_array_equal(old[:], windows)
+    assert "scale" not in old.index
+    old.append(X[:2], participant="P")
+    assert_array_equal(WindowStore(small.path).verify()[:], np.concatenate([windows, windows[:2]]))
 
 
 # --- what is refused
@@ -337,6 +371,19 @@ def test_the_index_of_some_rows_reads_their_shards_alone(full):
     (full.path / "000002.parquet").unlink()
     some = WindowStore(full.path).rows([10, 3, 10, 0])
     pd.testing.assert_frame_equal(some.index, whole.iloc[[10, 3, 10, 0]].reset_index(drop=True))
+
+
+def test_what_is_known_of_windows_that_lie_together_does_not_grow_with_their_number(tmp_path):
+    sizes = []
+    for n in (100, 10_000):
+        store = WindowStore.create(tmp_path / str(n), n_channels=1, n_times=4, sfreq=4, units="g", dtype="int16")
+        store.append(
+            np.ones((n, 1, 4)), participant=np.repeat(["a", "b"], n // 2), session=np.repeat(["h", "i"], n // 2)
+        )
+        half = store.rows(store.groups == "b")
+        anchors = Anchors(half, half.runs("participant"), half.runs("session"), n_mates=3)
+        sizes.append(len(pickle.dumps([anchors, half.runs("participant"), half.rows(slice(3, None))])))
+    assert sizes[1] < sizes[0] + 100
 
 
 def test_choosing_rows_reads_nothing(full, monkeypatch):

@@ -1,5 +1,6 @@
 """Anchors and mates, and training that is stopped and taken up again."""
 
+import itertools
 import json
 import os
 import signal
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from scipy import stats
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
 from wearembed import AccelMaskedEncoder, RelConDistance, RelConEncoder, SimCLREncoder, datasets
-from wearembed.training import Anchors, Recipe, find_device, seeded
+from wearembed.training import Anchors, Recipe, find_device, seeded, shuffle
 
 SMALL = {"max_epochs": 4, "batch_size": 8, "device": "cpu", "random_state": 0}
 DISTANCE = RelConDistance(dim=8, kernel=5, bottleneck=2, max_epochs=2, device="cpu")
@@ -36,10 +38,60 @@ def weights(encoder):
 # ---------------------------------------------------------------------------------- anchors
 
 
+@pytest.fixture(params=["kept", "computed"])
+def order(request, monkeypatch):
+    """How the order of an epoch is known: of some rows it is kept, of very many it is computed."""
+    if request.param == "computed":
+        monkeypatch.setattr(shuffle, "LARGE", 1)
+
+
+in_either_order = pytest.mark.usefixtures("order")
+
+
 def epoch(anchors, batch_size=8, seed=(0,)):
     return list(anchors.batches(batch_size, seed))
 
 
+def drawn_slowly(who, when, n_mates, sampler, batch_size, seed):
+    """An epoch of `mates` or `spread` from the numbers that numpy draws, by looking at all rows each time."""
+    rng, pair = np.random.default_rng(seed), list(zip(who, when))
+    rows = rng.permutation([row for row in range(len(who)) if who.count(who[row]) > 1])
+    if sampler == "spread":
+        turns = [sum(who[other] == who[row] for other in rows[:place]) for place, row in enumerate(rows)]
+        rows = rows[np.argsort(turns, kind="stable")]
+    for anchors in np.array_split(rows, -(-len(rows) // batch_size)):
+        mates = []
+        for anchor in anchors:
+            pool = [row for row in range(len(who)) if pair[row] == pair[anchor] and row != anchor]
+            pool = pool or [row for row in range(len(who)) if who[row] == who[anchor] and row != anchor]
+            if len(pool) >= n_mates:
+                chosen = rng.choice(len(pool), n_mates, replace=False)
+            else:
+                chosen = np.resize(rng.permutation(len(pool)), n_mates)
+            mates.append([pool[place] for place in chosen])
+        yield anchors, np.array(mates)
+
+
+@pytest.mark.parametrize("sampler", ["mates", "spread"])
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("seed", range(8))
+def test_an_epoch_is_what_a_look_at_all_rows_draws(sampler, together, seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(20, 90))
+    who, when = rng.integers(0, 6, n), rng.integers(0, 5, n)
+    if together:
+        who, when = np.sort(who), np.sort(when)
+    n_mates = int(rng.integers(1, 8))
+    anchors = Anchors(np.zeros((n, 1, 4)), who, when, n_mates, sampler)
+    expected = list(drawn_slowly(who.tolist(), when.tolist(), n_mates, sampler, 8, (seed, 1)))
+    batches = epoch(anchors, seed=(seed, 1))
+    assert len(batches) == len(expected)
+    for (rows, mates), (slow_rows, slow_mates) in zip(batches, expected):
+        assert_array_equal(rows, slow_rows)
+        assert_array_equal(mates, slow_mates)
+
+
+@in_either_order
 def test_mates_are_other_windows_of_the_same_participant_without_repetition():
     who = np.repeat(["a", "b", "c"], [30, 25, 22])
     anchors = Anchors(np.zeros((77, 1, 4)), who, n_mates=20)
@@ -52,6 +104,7 @@ def test_mates_are_other_windows_of_the_same_participant_without_repetition():
     assert sorted(seen) == list(range(77))
 
 
+@in_either_order
 def test_mates_are_drawn_uniformly():
     anchors = Anchors(np.zeros((6, 1, 4)), np.zeros(6), n_mates=2)
     drawn = np.concatenate([m[r == 2].ravel() for e in range(600) for r, m in epoch(anchors, seed=(e,))])
@@ -59,18 +112,21 @@ def test_mates_are_drawn_uniformly():
     assert counts[2] == 0 and (np.abs(np.delete(counts, 2) - 240) < 60).all()
 
 
+@in_either_order
 def test_mates_share_the_session_of_their_anchor():
     who, when = np.repeat(["a", "b"], 12), np.tile(np.repeat(["h1", "h2"], 6), 2)
     for rows, mates in epoch(Anchors(np.zeros((24, 1, 4)), who, when, n_mates=5)):
         assert (who[mates] == who[rows][:, None]).all() and (when[mates] == when[rows][:, None]).all()
 
 
+@in_either_order
 def test_too_few_mates_are_repeated_each_at_least_once():
     for rows, mates in epoch(Anchors(np.zeros((4, 1, 4)), np.zeros(4), n_mates=7)):
         for anchor, some in zip(rows, mates):
             assert set(some) == set(range(4)) - {anchor} and len(some) == 7
 
 
+@in_either_order
 def test_a_window_alone_in_its_session_draws_from_its_participant():
     when = np.array(["h1", "h1", "h1", "h2"])
     rows, mates = next(iter(epoch(Anchors(np.zeros((4, 1, 4)), np.zeros(4), when, n_mates=3))))
@@ -78,12 +134,14 @@ def test_a_window_alone_in_its_session_draws_from_its_participant():
     assert 3 not in mates[rows != 3]
 
 
+@in_either_order
 def test_a_window_alone_in_its_participant_is_no_anchor():
     anchors = Anchors(np.zeros((5, 1, 4)), ["a", "a", "b", "c", "c"], n_mates=2)
     assert sorted(np.concatenate([rows for rows, _ in epoch(anchors)])) == [0, 1, 3, 4] and anchors.n_left_out == 1
 
 
-@pytest.mark.parametrize("sampler", ["mates", "participants"])
+@in_either_order
+@pytest.mark.parametrize("sampler", ["mates", "participants", "spread"])
 def test_batches_are_drawn_anew_each_epoch_and_the_same_from_the_same_seed(sampler):
     anchors = Anchors(np.zeros((40, 1, 4)), np.repeat([0, 1], 20), n_mates=4, sampler=sampler)
     one, again, other = (epoch(anchors, seed=s) for s in [(0, 1), (0, 1), (0, 2)])
@@ -91,6 +149,7 @@ def test_batches_are_drawn_anew_each_epoch_and_the_same_from_the_same_seed(sampl
     assert not np.array_equal(one[0][0], other[0][0])
 
 
+@in_either_order
 def test_blocks_of_participants_make_each_window_an_anchor_once_among_its_mates():
     who = np.repeat(["a", "b", "c"], [30, 25, 3])
     anchors = Anchors(np.zeros((58, 1, 4)), who, n_mates=4, sampler="participants")
@@ -102,6 +161,7 @@ def test_blocks_of_participants_make_each_window_an_anchor_once_among_its_mates(
         assert len(rows) <= 20
 
 
+@in_either_order
 def test_a_window_alone_in_its_session_joins_a_block_of_its_participant():
     who, when = np.array(list("aaaabbbb")), np.array([0, 0, 0, 1, 0, 0, 0, 0])
     anchors = Anchors(np.zeros((8, 1, 4)), who, when, n_mates=3, sampler="participants")
@@ -111,6 +171,7 @@ def test_a_window_alone_in_its_session_joins_a_block_of_its_participant():
         assert all({"a", "b"} >= set(who[b]) and (who[b] == who[row]).sum() > 1 for b in blocks for row in b)
 
 
+@in_either_order
 def test_batches_are_even_so_that_none_is_left_with_a_single_anchor():
     assert [len(rows) for rows, _ in epoch(Anchors(np.zeros((17, 1, 4)), n_mates=0), batch_size=16)] == [9, 8]
 
@@ -125,6 +186,7 @@ def test_a_batch_holds_the_rows_that_it_names():
     assert_array_equal(batch["group"], [1, 1])
 
 
+@in_either_order
 def test_spread_batches_meet_each_participant_once_before_any_comes_back():
     who = np.repeat(np.arange(10), 7)
     anchors = Anchors(np.zeros((70, 1, 4)), who, n_mates=1, sampler="spread")
@@ -138,10 +200,44 @@ def test_spread_batches_meet_each_participant_once_before_any_comes_back():
     assert not all(np.array_equal(a, b) for (a, _), (b, _) in zip(batches, other))
 
 
+@in_either_order
 def test_spread_batches_hold_windows_of_unequal_participants_too():
     who = np.repeat([0, 1, 2], [1, 2, 9])
     seen = [r for rows, _ in epoch(Anchors(np.zeros((12, 1, 4)), who, sampler="spread"), 4) for r in rows]
     assert sorted(seen) == list(range(12)) and set(who[seen[:3]]) == {0, 1, 2}
+
+
+@in_either_order
+@pytest.mark.parametrize("sampler", ["mates", "participants", "spread"])
+def test_an_epoch_has_each_anchor_once_whatever_the_sizes_of_participants_and_sessions(sampler):
+    rng = np.random.default_rng(0)
+    for n in range(2, 60):
+        who, when = rng.integers(0, 7, n), rng.integers(0, 4, n)
+        anchors = Anchors(np.zeros((n, 1, 4)), who, when, 3, sampler)
+        rows = [rows for rows, _ in epoch(anchors, seed=(n,))] if len(anchors) else [np.zeros(0, int)]
+        assert sorted(np.concatenate(rows)) == [row for row in range(n) if (who == who[row]).sum() > 1]
+        assert anchors.n_left_out == n - len(anchors)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 10, 99, 100, 101, 1000, 4097])
+def test_a_computed_order_has_each_number_once(n):
+    places, keys = np.arange(n), np.random.default_rng(n).integers(2**64, size=4, dtype=np.uint64)
+    orders = [shuffle.shuffled(places, n, key) for key in keys]
+    for one in orders:
+        assert_array_equal(np.sort(one), places)
+    if n > 10:
+        assert not any(np.array_equal(one, other) for one, other in itertools.combinations(orders, 2))
+    several = shuffle.shuffled(places[:, None], n, keys)  # each place of its own order
+    assert_array_equal(several, np.stack(orders, axis=1))
+
+
+def test_computed_orders_are_as_likely_as_one_another():
+    keys = np.random.default_rng(0).integers(2**64, size=(12_000, 1), dtype=np.uint64)
+    _, counts = np.unique(shuffle.shuffled(np.arange(4), 4, keys), axis=0, return_counts=True)
+    assert len(counts) == 24 and stats.chisquare(counts).pvalue > 1e-3
+    large = shuffle.shuffled(np.arange(5), 1_000_003, keys)  # neighbours go their own ways
+    assert stats.kstest(large.ravel() / 1_000_003, "uniform").pvalue > 1e-3
+    assert np.abs(np.corrcoef(large.T) - np.eye(5)).max() < 0.05
 
 
 def test_columns_come_along_with_their_windows():

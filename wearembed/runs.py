@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-AT_ONCE = 2**20  # rows that are looked at together
+AT_ONCE = 2**18  # rows that are looked at together
 
 
 class Runs:
@@ -56,6 +56,10 @@ class Runs:
     def runs(self) -> tuple[np.ndarray, np.ndarray]:
         """The value of each run, and the row after its last."""
         return self.values, np.arange(1, len(self.values) + 1) if self.stops is None else self.stops
+
+    def __invert__(self) -> "Runs":
+        values, stops = self.runs()
+        return Runs(~values, stops)
 
     def through(self, rows: "Rows") -> "Runs":
         """The values of some rows."""

@@ -3,7 +3,8 @@
     nox -s bench -- -k stores
 
 RelCon's access: 64 anchors, each with 20 other windows of its participant and hour. Windows for the memory are small,
-1 x 64 samples as int16, so that ten million of them are 1.3 GB; the store is deleted afterwards.
+1 x 64 samples as int16, so that ten million of them are 1.3 GB; the store is deleted afterwards. Each line of that
+table begins where the one before has left off.
 """
 
 import json
@@ -17,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skorch.callbacks import Callback
 
-from wearembed import RelConEncoder, StreamEmbedder, WindowStore, datasets
+from wearembed import RelConDistance, RelConEncoder, StreamEmbedder, WindowStore, datasets
 from wearembed.training import Anchors, Learner
 
 N_WINDOWS, N_PARTICIPANTS = 100_000, 100  # 307 MB as float32
@@ -145,16 +147,45 @@ def measure(path):
     told = {}
     store, *told["opened"] = grown(lambda: WindowStore(path))
     store[[0, -1]]
-    codes, *told["whose windows they are"] = grown(lambda: (store.codes("participant"), store.codes("session")))
-    anchors, *told["mates of each"] = grown(lambda: Anchors(store, *codes, n_mates=N_MATES))
-    batches = anchors.batches(BATCH, (0, 0))
-    _, *told["an epoch drawn"] = grown(lambda: next(batches))
-    rows = [next(batches) for _ in range(200)]
-    _, *told["200 batches read"] = grown(lambda: sum(len(anchors[r][0]["mates"]) for r in rows))
+    runs, *told["whose windows they are"] = grown(lambda: (store.runs("participant"), store.runs("session")))
+    for sampler in ("mates", "spread", "participants"):
+        anchors, *told[f"anchors, `{sampler}`"] = grown(partial(Anchors, store, *runs, N_MATES, sampler))
+        batches = anchors.batches(BATCH, (0, 0))
+        _, *told[f"an epoch drawn, `{sampler}`"] = grown(partial(next, batches))
+        rows = [next(batches) for _ in range(200)]
+        _, *told[f"200 batches read, `{sampler}`"] = grown(partial(read, anchors, rows))
+    half = np.flatnonzero(np.arange(len(store)) % 100_000 < 50_000)  # as scikit-learn chooses participants
+    _, *told["a view of half of them"] = grown(lambda: store.rows(half))
+    distance = RelConDistance(4, 5, 2, max_epochs=1, device="cpu", sfreq=100).fit(store.rows(slice(0, 1000)))
+    small = RelConEncoder(4, (1,), (3,), distance=distance, batch_size=BATCH, callbacks=[Enough()], device="cpu")
+    _, *told["`fit`, 20 steps"] = grown(lambda: begun(small, store))
+    small.set_params(validation_fraction=0.1)
+    _, *told["the same, a tenth held out"] = grown(lambda: begun(small, store))
     small = RelConEncoder(4, (1,), (3,), device="cpu").untrained(0, n_channels=1, n_times=64)
     some = store.rows(np.arange(0, len(store), len(store) // 20_000))
     _, *told["20,000 of them embedded"] = grown(lambda: small.transform(some))
     return told
+
+
+def read(anchors, rows):
+    return sum(len(anchors[some][0]["x"]) for some in rows)
+
+
+class Enough(Callback):
+    """Stops in the first epoch."""
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if len(net.history[-1, "batches"]) == 20:
+            raise Stop
+
+
+class Stop(Exception):
+    """After as many steps as are enough to see what memory an epoch takes."""
+
+
+def begun(encoder, store):
+    with pytest.raises(Stop):
+        encoder.fit(store)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")

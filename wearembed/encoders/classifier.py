@@ -169,7 +169,7 @@ validation_fraction, random_state, verbose
         if self.class_weight is None:
             return columns
         y = columns["y"]
-        return {**columns, "weight": self._class_weights(y[seen])[y].astype(np.float32)}
+        return {**columns, "weight": self._class_weights(y[np.asarray(seen)])[y].astype(np.float32)}
 
     def _class_weights(self, seen: np.ndarray) -> np.ndarray:
         """A factor for each class, in which balanced ones are one on average over the windows that are trained on."""

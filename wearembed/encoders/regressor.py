@@ -153,7 +153,7 @@ validation_fraction, random_state, verbose
     def _fitted_columns(self, columns, seen):
         y = columns["y"]
         if self.weights is None:
-            self._measure(y[seen])
+            self._measure(y[np.asarray(seen)])
         y = (y - self.target_mean_) / self.target_scale_
         return {**columns, "y": y.reshape(len(y), -1).astype(np.float32)}
 

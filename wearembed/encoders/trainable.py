@@ -186,11 +186,11 @@ class Trainable(CallbackSupportMixin, Inference):
         """Split, make the objective on what is to be learnt from, and train it."""
         out, valid = self._held_out(X, groups, seed), None
         data = {"X": X, "groups": groups, "session": session, **self._fitted_columns(columns, ~out)}
-        seen = data if not out.any() else {name: chosen(a, ~out) for name, a in data.items()}
+        seen = {name: chosen(a, ~out) for name, a in data.items()}
         objective: Any = self._make_objective(**seen, seed=seed)
         anchors = Anchors(**seen, n_mates=objective.n_mates, sampler=self.sampler)
         self._check_anchors(anchors, groups)
-        if out.any():
+        if out.values.any():
             watched = {name: chosen(a, out) for name, a in data.items()}
             valid = self._validation(Anchors(**watched, n_mates=objective.n_mates, sampler=self.sampler))
         if self.compile and self.compile != "openvino":
@@ -215,7 +215,7 @@ class Trainable(CallbackSupportMixin, Inference):
             recipe=self._recipe,
         )
 
-    def _fitted_columns(self, columns: dict, seen: np.ndarray) -> dict[str, np.ndarray]:
+    def _fitted_columns(self, columns: dict, seen: Runs) -> dict[str, np.ndarray]:
         """`columns` once it is known which windows are trained on."""
         return columns
 
@@ -230,19 +230,19 @@ class Trainable(CallbackSupportMixin, Inference):
         with self._tasks.part(part, name):
             return part.fit(X, groups=groups, session=session)
 
-    def _held_out(self, X, groups, seed: int) -> np.ndarray:
+    def _held_out(self, X, groups, seed: int) -> Runs:
         """Windows whose loss is only watched: those of some participants (some windows, where there is one)."""
         if not self.validation_fraction:
-            return np.zeros(len(X), dtype=bool)
+            return Runs([False], [len(X)])
         names = np.arange(len(X)) if groups is None else np.unique(groups.values)
         if len(names) < 2:
             groups, names = None, np.arange(len(X))
         n_out = min(max(1, round(self.validation_fraction * len(names))), len(names) - 1)
         out = np.random.default_rng(seed).choice(names, n_out, replace=False)
         if groups is None:
-            return np.isin(names, out)
+            return Runs.of(np.isin(names, out))
         of_person, stops = groups.runs()
-        return np.asarray(Runs(np.isin(of_person, out), stops))
+        return Runs(np.isin(of_person, out), stops)
 
     def _validation(self, anchors: Anchors) -> Anchors:
         if not len(anchors):
@@ -406,13 +406,13 @@ def is_to_be_fitted(part) -> bool:
     return part is None or (isinstance(part, Pretrained) and not part.__sklearn_is_fitted__())
 
 
-def chosen(column, rows: np.ndarray):
-    """Rows of a column by a mask; none of a store's is read."""
-    if column is None:
-        return None
+def chosen(column, mask: Runs):
+    """Rows of a column; none of a store's is read."""
+    if column is None or mask.values.all():
+        return column
     if isinstance(column, Runs):
-        return column.through(Rows.where(Runs.of(rows)))
-    return column.rows(rows) if isinstance(column, LazyWindows) else column[rows]
+        return column.through(Rows.where(mask))
+    return column.rows(Rows.where(mask)) if isinstance(column, LazyWindows) else column[np.asarray(mask)]
 
 
 def checksum(column) -> int | str:

@@ -1,4 +1,4 @@
-"""The files of a store: what it is, a log of whole shards, and of each shard its windows and their index.
+"""The files of a store: what it is, a log of whole shards, and of each shard its windows, their scales and their index.
 
 A shard counts from the moment that its line is in the log, and the line is written last. What a killed process left
 before that is no part of the store, and goes when the next one writes. A seal, written after the line, says how long
@@ -35,6 +35,13 @@ class Shard(NamedTuple):
     n_windows: int
     windows_sha256: str
     index_sha256: str
+    scale_sha256: str | None = None  # of int16 with a scale a window; older stores have these in the index
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The SHA-256 of each of its files."""
+        digests = {"npy": self.windows_sha256, "parquet": self.index_sha256, "scale": self.scale_sha256}
+        return {f"{self.name}.{ending}": digest for ending, digest in digests.items() if digest is not None}
 
 
 class Folder:
@@ -120,32 +127,24 @@ class Folder:
         return found
 
     def open(self, shard: Shard) -> tuple[np.ndarray, np.ndarray | None]:
-        file = self.path / f"{shard.name}.npy"
-        try:
-            windows = np.load(file, mmap_mode="r", allow_pickle=False)
-        except Exception as error:  # whatever numpy makes of a damaged header
-            raise ValueError(f"{file} is missing or damaged. Take it from a copy of the store.") from error
-        shape, dtype = (shard.n_windows, *self.window_shape), np.dtype(self.about["dtype"])
-        if windows.shape != shape or windows.dtype != dtype:
-            raise ValueError(
-                f"{file} holds {windows.dtype} of shape {windows.shape}, and the store says {dtype} of {shape}. Take "
-                f"it from a copy of the store."
-            )
-        plain = windows.view(np.ndarray)  # the same memory; a memmap's own indexing is slower
-        return plain, self.scale_of(shard) if dtype == np.int16 else None
+        dtype = np.dtype(self.about["dtype"])
+        windows = mapped(self.path / f"{shard.name}.npy", dtype, (shard.n_windows, *self.window_shape))
+        return windows, self.scale_of(shard) if dtype == np.int16 else None
 
     def scale_of(self, shard: Shard) -> np.ndarray:
-        """Units a step of each window; kept when the map is let go, as it takes longer to read than the map."""
+        """Units a step of each window."""
         if self.about["scale"] is not None:
             return np.broadcast_to(np.float32(self.about["scale"]), (shard.n_windows,))
-        if shard.name not in self.scales:
+        if shard.scale_sha256 is not None:
+            return mapped(self.path / f"{shard.name}.scale", np.dtype(np.float32), (shard.n_windows,))
+        if shard.name not in self.scales:  # kept when the map is let go, as it takes longer to read than the map
             self.scales[shard.name] = self.read_index(shard, ["scale"])["scale"].to_numpy(np.float32)
         return self.scales[shard.name]
 
-    def read_index(self, shard: Shard, columns: list[str] | None = None) -> pd.DataFrame:
+    def read_index(self, shard: Shard, columns: list[str] | None = None, **how) -> pd.DataFrame:
         file = self.path / f"{shard.name}.parquet"
         try:
-            return pd.read_parquet(file, columns=columns)
+            return pd.read_parquet(file, columns=columns, **how)
         except Exception as error:  # Arrow's own, or of what it made of damaged bytes
             raise ValueError(f"{file} is missing or damaged. Take it from a copy of the store.") from error
 
@@ -154,7 +153,7 @@ class Folder:
         if name not in self.columns:
             parts, words, seen = [], [np.zeros(0, object)], 0
             for shard in self.shards:
-                told = pd.Categorical(self.read_index(shard, [name])[name])
+                told = pd.Categorical(self.read_index(shard, [name], read_dictionary=[name])[name])
                 parts.append(Runs.of(np.where(told.codes < 0, -1, told.codes + np.int32(seen))))
                 words.append(np.asarray(told.categories, dtype=object))
                 seen += len(told.categories)
@@ -166,10 +165,9 @@ class Folder:
     def damaged(self) -> Iterator[str]:
         """Files that are not what was written."""
         for shard in self.shards:
-            for ending, digest in (("npy", shard.windows_sha256), ("parquet", shard.index_sha256)):
-                file = self.path / f"{shard.name}.{ending}"
-                if not file.is_file() or sha256_of(file) != digest:
-                    yield file.name
+            for name, digest in shard.files.items():
+                if not (self.path / name).is_file() or sha256_of(self.path / name) != digest:
+                    yield name
 
     # ------------------------------------------------------------------------------- writing
 
@@ -206,7 +204,7 @@ class Folder:
         whole = {shard.name for shard in self.shards}
         for file in self.path.iterdir():
             name = file.name.removeprefix(".").split(".")[0]
-            if NAME.fullmatch(name) and file.suffix in (".npy", ".parquet", ".scratch") and name not in whole:
+            if NAME.fullmatch(name) and file.suffix in (".npy", ".parquet", ".scale", ".scratch") and name not in whole:
                 file.unlink()
         (self.path / f".{SEAL}.scratch").unlink(missing_ok=True)
 
@@ -228,10 +226,28 @@ class Folder:
 
         return write_pieces(self.path / f"{name}.npy", pieces(), head), n[0]
 
+    def write_scale(self, name: str, scale: np.ndarray) -> str:
+        head = npy_head(scale.shape, scale.dtype)
+        return write_pieces(self.path / f"{name}.scale", [head, np.ascontiguousarray(scale).data.cast("B")])
+
     def write_index(self, name: str, index: pd.DataFrame) -> str:
         table = io.BytesIO()
         index.to_parquet(table, index=False)
         return write_pieces(self.path / f"{name}.parquet", [table.getvalue()])
+
+
+def mapped(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """A file of numpy's, of which nothing is read yet."""
+    try:
+        found = np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # whatever numpy makes of a damaged header
+        raise ValueError(f"{file} is missing or damaged. Take it from a copy of the store.") from error
+    if found.shape != shape or found.dtype != dtype:
+        raise ValueError(
+            f"{file} holds {found.dtype} of shape {found.shape}, and the store says {dtype} of {shape}. Take it from a "
+            f"copy of the store."
+        )
+    return found.view(np.ndarray)  # the same memory; a memmap's own indexing is slower
 
 
 def npy_head(shape: tuple[int, ...], dtype: np.dtype) -> bytes:

@@ -167,6 +167,8 @@ class Changed(LazyWindows):
 
 def rows_of(key, n: int) -> Rows:
     """What `places` names, in little memory where it is stretches."""
+    if isinstance(key, Rows):
+        return key
     if isinstance(key, slice) and key.indices(n)[2] == 1:
         first, stop, _ = key.indices(n)
         return Rows.between(first, stop)
@@ -187,7 +189,7 @@ def places(key, n: int) -> np.ndarray:
         if len(rows) != n:
             raise IndexError(f"A mask has a truth for each of {n} windows; got {len(rows)}.")
         return np.flatnonzero(rows)
-    rows = rows.astype(np.intp)
+    rows = rows.astype(np.intp, copy=False)
     if rows.size and not (-n <= rows.min() and rows.max() < n):
         raise IndexError(f"Rows of {n} windows go from 0 to {n - 1}; got {rows.min()} to {rows.max()}.")
-    return np.where(rows < 0, rows + n, rows)
+    return np.where(rows < 0, rows + n, rows) if rows.min(initial=0) < 0 else rows

@@ -24,10 +24,10 @@ STEPS = 32767  # of int16, either side of zero
 class WindowStore(LazyWindows):
     """Windows of one kind in a folder, with an index that says whose they are.
 
-    A folder holds shards, windows as numpy's own files (``.npy``, float32 or int16 with a scale a window) and their
-    index as Parquet. Windows are read through memory maps, so that any number of them takes no memory. A store stands
-    wherever `X` stands: in ``fit`` and ``transform`` of encoders, in cross-validation and in searches, which choose
-    rows without reading them. It is pickled as its path and rows.
+    A folder holds shards, windows as numpy's own files (``.npy``, float32 or int16; of the latter with a ``.scale``
+    beside them, for each window) and their index as Parquet. Windows are read through memory maps, so that any number
+    of them takes no memory. A store stands wherever `X` stands: in ``fit`` and ``transform`` of encoders, in
+    cross-validation and in searches, which choose rows without reading them. It is pickled as its path and rows.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class WindowStore(LazyWindows):
 
     def _write(self, name: str, blocks: Iterable[tuple[np.ndarray, pd.DataFrame]], before: int) -> Shard:
         """A shard that is not in the log yet; `before` it, so many windows were appended."""
-        small, parts = self._folder.about["dtype"] == "int16", []
+        small, parts, scales = self._folder.about["dtype"] == "int16", [], []
 
         def windows() -> Iterator[np.ndarray]:
             first = before
@@ -221,14 +221,16 @@ class WindowStore(LazyWindows):
                 x = finite(X, first)
                 if small:
                     x, scale = in_steps(x, self._folder.about["scale"], first)
-                    index = index.assign(scale=scale)
+                    scales.append(scale)
                 parts.append(index)
                 first += len(x)
                 yield x
 
         of_windows, n_windows = self._folder.write_windows(name, windows())
         of_index = self._folder.write_index(name, joined(parts))
-        return Shard(name, n_windows, of_windows, of_index)
+        own = small and self._folder.about["scale"] is None
+        of_scale = self._folder.write_scale(name, np.concatenate(scales)) if own else None
+        return Shard(name, n_windows, of_windows, of_index, of_scale)
 
     # ------------------------------------------------------------------------------- reading
 

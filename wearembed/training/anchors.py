@@ -6,7 +6,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ..runs import Rows, Runs, row_type
-from .shuffle import LARGE, Shuffled, key, shuffled
+from .shuffle import Shuffled, kept, key, shuffled
 
 SAMPLERS = ("mates", "participants", "spread")
 
@@ -75,7 +75,7 @@ class Anchors(Dataset):
 
     def _spread(self, rng: np.random.Generator):
         """Rows in rounds, in each of which a participant has one turn at most."""
-        if len(self) >= LARGE:
+        if not kept(len(self)):
             return Rounds(self.pools, 1 if self.n_mates else 0, rng)
         rows = self.rows[Shuffled(len(self), rng)[np.arange(len(self))]]
         turn = np.empty(len(rows), dtype=np.intp)
@@ -185,7 +185,7 @@ class Within:
 
     def __init__(self, pools: Pools, n: int, rng: np.random.Generator):
         self.pools, self.orders, self.key = pools, [], 0
-        if n < LARGE:
+        if kept(n):
             self.orders = [rng.permutation(size) for size in pools.sizes[np.cumsum(pools.sizes) <= n]]
         else:
             self.key = int(key(rng))

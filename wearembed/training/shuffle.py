@@ -2,7 +2,7 @@
 
 import numpy as np
 
-LARGE = 2**20  # from so many on an order is computed: a number a row would be memory that grows with the rows
+LARGE = 2**17  # from so many on an order is computed: a number a row would be memory that grows with the rows
 ROUNDS = 8
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio, by which SplitMix64 counts
 
@@ -18,7 +18,7 @@ class Shuffled:
 
     def __init__(self, n: int, rng: np.random.Generator):
         self.n, self.order, self.key = n, None, None
-        if n < LARGE:
+        if kept(n):
             self.order = rng.permutation(np.arange(n, dtype=np.int32))
         else:
             self.key = key(rng)
@@ -28,6 +28,11 @@ class Shuffled:
 
     def __getitem__(self, places: np.ndarray) -> np.ndarray:
         return shuffled(places, self.n, self.key) if self.order is None else self.order[places].astype(np.int64)
+
+
+def kept(n: int) -> bool:
+    """Whether an order of so many rows is kept."""
+    return n < LARGE
 
 
 def key(rng: np.random.Generator) -> np.uint64:
