@@ -21,6 +21,7 @@ import pytest
 from skorch.callbacks import Callback
 
 from wearembed import RelConDistance, RelConEncoder, StreamEmbedder, WindowStore, datasets
+from wearembed.runs import Runs
 from wearembed.training import Anchors, Learner
 
 N_WINDOWS, N_PARTICIPANTS = 100_000, 100  # 307 MB as float32
@@ -204,6 +205,54 @@ def test_memory_of_stores(benchmark):
     print("|---|" + "---|" * len(tables))
     for what in tables[100_000]:
         print(f"| {what} | " + " | ".join(f"{t[what][0]:.0f} ({t[what][1]:.0f})" for t in tables.values()) + " |")
+
+
+# --- decision 16
+
+
+class Nothing:
+    """As many windows as anybody likes, of which none is there."""
+
+    def __init__(self, n_windows):
+        self.n_windows = n_windows
+
+    def __len__(self):
+        return self.n_windows
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_anchors_of_a_billion_windows(benchmark):
+    """87,000 participants, hours of 1,406 windows: whose windows they are is made up, and none is behind them."""
+    n, person, hour = 10**9, 11_494, 1_406
+    stops = np.append(np.arange(person, n, person), n)
+    of_hour = np.unique(np.concatenate([*(stops - person + min(k * hour, person) for k in range(10)), stops]))
+    of_hour = of_hour[of_hour > 0]
+    who, when = Runs(np.arange(len(stops)), stops), Runs(np.arange(len(of_hour)), of_hour)
+    print(f"\n{len(stops):,} participants, {len(of_hour):,} hours")
+    print("| sampler | s to make anchors | MiB kept (at the most) | ms to the first batch | ms a batch |")
+    print("|---|---|---|---|---|")
+    for sampler in ("mates", "spread", "participants"):
+        start = time.perf_counter()
+        anchors, kept, most = grown(partial(Anchors, Nothing(n), who, when, N_MATES, sampler))
+        made, batches = time.perf_counter() - start, anchors.batches(BATCH, (0, 0))
+        start = time.perf_counter()
+        next(batches)
+        first, start = time.perf_counter() - start, time.perf_counter()
+        for _ in range(200):
+            next(batches)
+        each = (time.perf_counter() - start) / 200
+        print(f"| {sampler} | {made:.1f} | {kept:.0f} ({most:.0f}) | {1e3 * first:.0f} | {1e3 * each:.1f} |")
+    benchmark.pedantic(lambda: None, rounds=1)
+
+
+def test_opening_of_stores_of_many_shards(tmp_path, benchmark):
+    n = 1000
+    store = WindowStore(write(tmp_path / "many", 115 * n, n, (1, 8), "int16").path)
+    start = time.perf_counter()
+    benchmark.pedantic(lambda: (store.runs("participant"), store.runs("session")), rounds=1)
+    told, start = time.perf_counter() - start, time.perf_counter()
+    store[::115]
+    print(f"\n{n} shards: whose windows they are {told:.2f} s, a window of each {time.perf_counter() - start:.2f} s")
 
 
 if __name__ == "__main__":
