@@ -128,15 +128,16 @@ class Anchors(Dataset):
         np.minimum.at(first, who[~alone], number[~alone])
         last = len(self.sessions.sizes)
         number = np.where(alone, np.where(n_alone[who] > 1, last, first[who]), number)
-        return Pools(codes(Runs(np.where(anchor, who.astype(np.int64) * (last + 1) + number, 2**62), stops)))
+        code = codes(Runs(np.where(anchor, who.astype(np.int64) * (last + 1) + number, 2**62), stops))
+        return Pools(code, Runs(alone, stops))
 
 
 class Pools:
-    """Rows by the number that they share: 0, 1, ..., a row of `order` after the other."""
+    """Rows by the number that they share, 0, 1, ...; those of `last` come last in their pool."""
 
-    def __init__(self, code: Runs):
+    def __init__(self, code: Runs, last: Runs | None = None):
         values, stops = code.runs()
-        self.code, (self.order, self.place) = code, code.order()
+        self.code, (self.order, self.place) = code, (code if last is None else both(code, last)).order()
         self.sizes = np.bincount(values, np.diff(stops, prepend=0)).astype(np.int64)
         self.starts = np.cumsum(self.sizes) - self.sizes
 
