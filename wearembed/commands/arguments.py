@@ -150,7 +150,7 @@ def store(commands):
         "cut recordings into a store of windows",
         "Cut recordings into windows and write them as a store, in memory that does not grow with their length: what "
         "pretrain and evaluate take. A recording's windows are in the store all at once or not at all; the same line "
-        "again leaves those that are there and does the rest. Labels come from Python, with WindowStore.append.",
+        "again leaves those that are there and does the rest. Labels come later: evaluate --labels.",
         "store study/ -o cohort",
         "store study/ -o minutes --seconds 60 --rate 64 --by-folder --nonwear",
     )
@@ -203,12 +203,21 @@ def evaluate(commands):
         "measure encoders on labelled windows, beside baselines",
         "Probe frozen embeddings with a linear model, tested on participants who were not trained on. Beside the "
         "weights stand the same net untrained, hand-made features, and the answer that looks at nothing. In brackets: "
-        "the 95 % interval over participants.",
+        "the 95 % interval over participants.\n\n"
+        "Labels are a column of the store, or of a table whose rows say whose they are, in a column participant or "
+        "recording (or both). With columns start and stop they are of stretches of time, and a window takes the one "
+        "that covers at least half of it. Windows without a label are left out and counted.",
         "evaluate wearembed/relcon-synthetic cohort --target activity -o scores.csv",
+        "evaluate my-encoder cohort --labels diary.csv --target activity",
     )
     one.add_argument("weights", nargs="+", metavar="WEIGHTS", help="folders, bundled names or hub repositories")
     one.add_argument("store", type=Path, metavar="STORE", help="folder of a WindowStore")
-    one.add_argument("--target", required=True, metavar="COLUMN", help="column of the store's index to be told")
+    one.add_argument(
+        "--target", required=True, metavar="COLUMN", help="column to be told, of the store's index or of --labels"
+    )
+    one.add_argument(
+        "--labels", type=Path, metavar="TABLE.csv", help="labels by participant or recording, or of stretches of time"
+    )
     one.add_argument("-o", "--out", type=Path, help="table to write, .csv or .json: every score of every row")
     one.add_argument("--task", choices=("auto", "classification", "regression"), default="auto", help="(%(default)s)")
     one.add_argument("--folds", type=int, default=5, metavar="N", help="folds of participants (%(default)s)")
