@@ -49,6 +49,11 @@ def two_columns(word: str, said: str, width: int = 0) -> str:
     return textwrap.fill(line, width - 1, subsequent_indent=" " * INDENT, break_on_hyphens=False)
 
 
+def wrapped(word: str, said: str) -> str:
+    """Two columns of prose, broken at the terminal's width, or at 80 where there is none."""
+    return two_columns(word, said, shutil.get_terminal_size().columns)
+
+
 def plain(value: Any) -> Any:
     """Values as JSON knows them; what is no number is null."""
     if isinstance(value, Mapping):
