@@ -124,7 +124,7 @@ def test_what_a_file_does_not_say_can_be_said(tmp_path, change, more):
         (["a.csv", "-o", "out.xlsx"], r"ending in .parquet or .csv; got out.xlsx"),
         (["a.csv", "-o", "no/such/folder/out.csv"], "does not exist. Make it first"),
         (["a.csv", "-o", "out.csv", "--weights", "nowhere/at/all"], "No checkpoint at"),
-        (["a.csv", "-o", "out.csv", "--device", "gpu"], "device='gpu'"),
+        (["a.csv", "-o", "out.csv", "--device", "gpu"], "--device 'gpu' is not to be had"),
         (["a.csv", "-o", "a.csv"], "is one of the recordings, which it would replace"),
         (["a.csv", "./a.csv", "-o", "out.csv"], "named twice"),
     ],

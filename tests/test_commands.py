@@ -274,6 +274,7 @@ def test_lines_of_a_narrow_terminal_go_on_below_their_word():
     said = two_columns("card", "one two three four five six seven eight nine ten", 41)
     assert said.splitlines() == ["card         one two three four five six", "             seven eight nine ten"]
     assert two_columns("card", "one two", 0) == "card         one two"
+    assert two_columns("sha256", "7" * 64, 41).split() == ["sha256", "7" * 64], "a hash is copied whole"
 
 
 def test_what_is_no_number_is_null_and_what_is_not_all_is_not_called_all():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from . import __version__
-from .commands.arguments import parser
+from .commands.arguments import in_options, parser
 from .commands.outcome import EXPECTED, Outcome, one_line
 
 STOPPED = "stopped. Nothing is half-written; the same line again goes on from what is finished, or begins anew."
@@ -50,7 +50,7 @@ def attempted(args) -> Outcome:
     except Exception as error:
         if args.debug:
             traceback.print_exc()
-        return refused(args, told(error), 1)
+        return refused(args, in_options(told(error), args), 1)
 
 
 def told(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """What may be said on the command line. Nothing large is imported here, so that help comes at once."""
 
 import argparse
+import csv
 import re
 import textwrap
 from pathlib import Path
@@ -58,6 +59,7 @@ def shared(one: argparse.ArgumentParser):
     group.add_argument("--json", action="store_true", help="print one JSON document instead of lines for people")
     group.add_argument("--quiet", action="store_true", help="show no progress")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    one.set_defaults(spelling=spelling(one))
 
 
 def weights(one: argparse.ArgumentParser):
@@ -93,14 +95,42 @@ def windows(one: argparse.ArgumentParser, title: str):
 
 
 def of_files(one: argparse.ArgumentParser):
-    files = one.add_argument_group("what recordings do not say themselves")
-    files.add_argument("--sfreq", type=seconds, metavar="HZ", help="rate of tables without time stamps")
-    files.add_argument("--units", help="g, m/s^2 or mg: what tables are in; default: found from gravity")
+    files = tables(one)
     files.add_argument("--participant", metavar="NAME", help="whose all the recordings are; default: each its own")
     files.add_argument(
         "--by-folder", action="store_true", help="the folder that a recording lies in is its participant"
     )
     files.add_argument("--only", metavar="PATTERN", help='which files of folders to take, such as "*.cwa"')
+
+
+READING = ("sfreq", "units", "columns", "time", "time_unit", "sensor")  # of `read_recording`
+
+
+def tables(one: argparse.ArgumentParser):
+    """What is said to `read_recording`, by every command that reads recordings."""
+    files = one.add_argument_group("what recordings do not say themselves")
+    files.add_argument(
+        "--columns", type=columns, metavar="A,B,C", help="channels of tables, by name or by place, counted from 0"
+    )
+    clock = files.add_mutually_exclusive_group()
+    clock.add_argument("--time", type=column, metavar="COLUMN", help="time stamps of tables, by name or by place")
+    clock.add_argument(
+        "--no-time", dest="time", action="store_const", const=False, help="take no column of tables for time stamps"
+    )
+    files.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of time stamps that are numbers")
+    files.add_argument("--sfreq", type=seconds, metavar="HZ", help="rate of tables without time stamps")
+    files.add_argument("--units", help="g, m/s^2 or mg: what tables are in; default: found from gravity")
+    files.add_argument(
+        "--sensor",
+        metavar="NAME",
+        help="accelerometer by default; or gyroscope, bvp, eda, temperature, a column of tables",
+    )
+    return files
+
+
+def said_of_recordings(args) -> dict:
+    """What of this was said, for `read_recording`."""
+    return {name: getattr(args, name) for name in READING if getattr(args, name) is not None}
 
 
 def device(one: argparse.ArgumentParser):
@@ -150,7 +180,7 @@ def store(commands):
         "cut recordings into a store of windows",
         "Cut recordings into windows and write them as a store, in memory that does not grow with their length: what "
         "pretrain and evaluate take. A recording's windows are in the store all at once or not at all; the same line "
-        "again leaves those that are there and does the rest. Labels come from Python, with WindowStore.append.",
+        "again leaves those that are there and does the rest. Labels come later: evaluate --labels.",
         "store study/ -o cohort",
         "store study/ -o minutes --seconds 60 --rate 64 --by-folder --nonwear",
     )
@@ -203,12 +233,21 @@ def evaluate(commands):
         "measure encoders on labelled windows, beside baselines",
         "Probe frozen embeddings with a linear model, tested on participants who were not trained on. Beside the "
         "weights stand the same net untrained, hand-made features, and the answer that looks at nothing. In brackets: "
-        "the 95 % interval over participants.",
+        "the 95 % interval over participants.\n\n"
+        "Labels are a column of the store, or of a table whose rows say whose they are, in a column participant or "
+        "recording (or both). With columns start and stop they are of stretches of time, and a window takes the one "
+        "that covers at least half of it. Windows without a label are left out and counted.",
         "evaluate wearembed/relcon-synthetic cohort --target activity -o scores.csv",
+        "evaluate my-encoder cohort --labels diary.csv --target activity",
     )
     one.add_argument("weights", nargs="+", metavar="WEIGHTS", help="folders, bundled names or hub repositories")
     one.add_argument("store", type=Path, metavar="STORE", help="folder of a WindowStore")
-    one.add_argument("--target", required=True, metavar="COLUMN", help="column of the store's index to be told")
+    one.add_argument(
+        "--target", required=True, metavar="COLUMN", help="column to be told, of the store's index or of --labels"
+    )
+    one.add_argument(
+        "--labels", type=Path, metavar="TABLE.csv", help="labels by participant or recording, or of stretches of time"
+    )
     one.add_argument("-o", "--out", type=Path, help="table to write, .csv or .json: every score of every row")
     one.add_argument("--task", choices=("auto", "classification", "regression"), default="auto", help="(%(default)s)")
     one.add_argument("--folds", type=int, default=5, metavar="N", help="folds of participants (%(default)s)")
@@ -230,7 +269,7 @@ def info(commands):
         "info",
         "info wearembed/relcon-synthetic",
         "info cohort --verify",
-        "info P01.cwa",
+        "info P01.csv --columns acc_1,acc_2,acc_3 --time clock",
     )
     one.add_argument(
         "what",
@@ -239,6 +278,7 @@ def info(commands):
         help="weights (folder, bundled name or hub repository), a store, a recording, or what embed wrote",
     )
     one.add_argument("--verify", action="store_true", help="read all of it and compare it with its checksums")
+    tables(one)
     shared(one)
 
 
@@ -296,6 +336,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def columns(text: str) -> list[str | int]:
+    """Names with commas between them; one that has commas itself stands in double quotes."""
+    return [column(name) for name in next(csv.reader([text], skipinitialspace=True)) or [text]]
+
+
+def column(text: str) -> str | int:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"expected the name of a column, got {text!r}")
+    return int(text) if re.fullmatch(r"\d+", text.strip()) else text.strip()
+
+
 def share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
@@ -308,3 +359,33 @@ def setting(text: str) -> tuple[str, str]:
     if not sign or not re.fullmatch(r"[A-Za-z]\w*", name):
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
     return name, value
+
+
+# --------------------------------------------------------------------------------- names, in errors
+
+
+def spelling(one: argparse.ArgumentParser) -> dict[str, str]:
+    """The options of a command by how Python would write them: ``time_unit=`` is ``--time-unit``."""
+    told = {}
+    for action in one._actions:
+        if action.option_strings:
+            value = "" if action.nargs != 0 else repr(action.const)
+            told[f"{action.dest}={value}"] = action.option_strings[-1]
+    return told
+
+
+CODE = r"[\w.]+\((?:[^()]|\([^()]*\))*\)"  # a call, which is for Python
+A_PATH = r"[^\s'\"]*(?:[/\\]|\.[A-Za-z])"
+
+
+def in_options(text: str, args) -> str:
+    """An error that speaks of parameters of Python as one that speaks of the options that this command has."""
+    names = "|".join(re.escape(name) for name in sorted(args.spelling, key=len, reverse=True))
+    pattern = rf"{CODE}|(?<![\w./\\='\"-])(?P<name>{names})(?!{A_PATH})(?P<value>(?=[\w'\"\[{{-]))?"
+
+    def said(found: re.Match) -> str:
+        if found["name"] is None:
+            return found[0]
+        return args.spelling[found["name"]] + (" " if found["value"] is not None else "")
+
+    return re.sub(pattern, said, text)

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from .. import hub
-from ..encoders import Encoder
 from ..recordings import Recording, RecordingEncoder, read_recording
+from ..recordings.nonwear import wear_detection
 from . import page
+from .arguments import READING, in_options, said_of_recordings
 from .outcome import Outcome, count, one_line, share
 from .parts import FAILURES, TABLES, CannotWrite, Parts, identity, join, means, n_rows, scratch_folder
 from .quality import facts
@@ -28,11 +28,8 @@ ROW = {None: "window", "minute": "minute", "hour": "hour", "day": "day", "partic
 def run(args) -> Outcome:
     """Embed each recording, and say what was done, with what, and what was not."""
     check(args)
-    sources = find(args.recordings, args.out, args.participant, args.by_folder, args.only)
-    if args.out.resolve() in {source.path.resolve() for source in sources}:
-        raise ValueError(f"-o {args.out} is one of the recordings, which it would replace. Name another file.")
-    settings = settings_of(args)
-    encoder = Encoder.from_pretrained(args.weights, device=args.device)
+    sources = meant(args)
+    encoder, settings = opened(args)
     is_table = args.out.suffix in TABLES
     with where(args.out, settings, is_table) as parts:
         done, failed = embedded(args, sources, encoder, parts)
@@ -64,10 +61,28 @@ def check(args):
         raise ValueError(f"--report: the folder {report.absolute().parent} does not exist. Make it first.")
 
 
-def settings_of(args) -> dict[str, Any]:
-    """What changes the rows of a recording."""
-    names = ("step", "pool", "min_coverage", "nonwear", "keep_gaps", "sfreq", "units")
-    return {"weights": hub.load(args.weights).config["model_sha256"], **{name: getattr(args, name) for name in names}}
+def meant(args) -> list[Source]:
+    """The recordings, one of which is there at least; what nobody could read is found before anything is."""
+    sources = find(args.recordings, args.out, args.participant, args.by_folder, args.only)
+    if args.out.resolve() in {source.path.resolve() for source in sources}:
+        raise ValueError(f"-o {args.out} is one of the recordings, which it would replace. Name another file.")
+    if not any(source.path.exists() for source in sources):
+        names = ", ".join(str(source.path) for source in sources[:5])
+        raise ValueError(f"Expected recordings, found nothing at {names}. Check their names.")
+    if args.nonwear:
+        wear_detection()  # an extra that is missing is told of once, and not for each recording
+    return sources
+
+
+def opened(args) -> tuple[Any, dict[str, Any]]:
+    """The encoder, and the settings that change the rows of a recording."""
+    from .. import hub  # what is wrong with a call is told before torch is loaded, which takes seconds
+    from ..encoders import Encoder
+
+    names = ("step", "pool", "min_coverage", "nonwear", "keep_gaps", *READING)
+    weights = hub.load(args.weights).config["model_sha256"]
+    encoder = Encoder.from_pretrained(args.weights, device=args.device)
+    return encoder, {"weights": weights, **{name: getattr(args, name) for name in names}}
 
 
 @contextmanager
@@ -115,7 +130,7 @@ def embedded(args, sources: list[Source], encoder, parts: Parts) -> tuple[list[d
                     raise KeyboardInterrupt from error
                 if args.debug:
                     traceback.print_exc()
-                failed[str(source.path)] = one_line(error)
+                failed[str(source.path)] = in_options(one_line(error), args)
     return done, failed
 
 
@@ -152,7 +167,7 @@ def one_recording(args, source: Source, model: RecordingEncoder, parts: Parts, b
     read = identity(source) if source.path.exists() else {}  # before it is read: it may change meanwhile
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        recording = read_recording(source.path, participant=source.participant, sfreq=args.sfreq, units=args.units)
+        recording = read_recording(source.path, participant=source.participant, **said_of_recordings(args))
     said = [" ".join(str(warning.message).split()) for warning in told]
     for one in said:
         tqdm.write(f"warning: {source.name}: {one}", file=sys.stderr)

@@ -9,13 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .. import hub
 from ..embedding.manifest import ABOUT as BY_STORE
-from ..encoders import from_pretrained
 from ..recordings import read_recording
 from ..stores import WindowStore
 from ..stores.files import ABOUT
-from .outcome import Outcome, count, duration, share
+from .arguments import said_of_recordings
+from .outcome import Outcome, count, duration, share, wrapped
 from .parts import FAILURES, RUN
 from .quality import facts
 from .sources import is_e4
@@ -30,14 +29,15 @@ def run(args) -> Outcome:
             raise ValueError("--verify looks at one thing: name it, such as wearembed/relcon-synthetic.")
         return of_bundled()
     path = Path(args.what).expanduser()
+    if path.is_file() and path.suffix != ".parquet" or (path.is_dir() and is_e4(path)):
+        if args.verify:
+            raise ValueError(f"--verify compares with checksums, which a recording such as {path} has not.")
+        return of_recording(path, args)
+    refuse_said(args)
     if (path / ABOUT).is_file():
         return of_store(WindowStore(path), args)
     if (path.suffix == ".parquet" and path.is_file()) or any((path / name).is_file() for name in (RUN, BY_STORE)):
         return of_embeddings(path, args)
-    if path.is_file() or (path.is_dir() and is_e4(path)):
-        if args.verify:
-            raise ValueError(f"--verify compares with checksums, which a recording such as {path} has not.")
-        return of_recording(path, args)
     if path.is_dir() and not (path / "config.json").is_file():
         raise ValueError(
             f"{path} is a folder of something else: expected weights (config.json), a store ({ABOUT}), embeddings "
@@ -46,11 +46,20 @@ def run(args) -> Outcome:
     return of_weights(args)
 
 
+def refuse_said(args):
+    """An error where something is said of a recording, and there is none."""
+    said = ", ".join("--" + name.replace("_", "-") for name in said_of_recordings(args))
+    if said:
+        raise ValueError(f"There is no recording at {args.what}, of which alone {said} could say something.")
+
+
 # --------------------------------------------------------------------------------- weights
 
 
 def of_bundled() -> Outcome:
     """A line each of the weights that come with the package."""
+    from .. import hub  # with it comes torch, which takes seconds, and which nothing else here needs
+
     rows = []
     for name in hub.bundled():
         config = hub.read_config(hub.folder_of(name))
@@ -78,6 +87,9 @@ def bundled_said(row: dict) -> str:
 
 
 def of_weights(args) -> Outcome:
+    from .. import hub
+    from ..encoders import from_pretrained
+
     config = hub.load(args.what).config
     estimator = from_pretrained(args.what, device="cpu")
     training, contract = config["training"], config["contract"]
@@ -102,7 +114,7 @@ def of_weights(args) -> Outcome:
 def weights_lines(told: dict) -> list:
     contract, training = told["contract"], told["training"]
     standardized = ", each window and channel standardised inside" if contract["standardized"] else ""
-    lines = [
+    lines: list = [
         ("weights", f"{told['weights']}: {told['estimator']}"),
         ("pretrained", data_said(told["synthetic"], training)),
         (
@@ -114,7 +126,7 @@ def weights_lines(told: dict) -> list:
         ("licence", training.get("license") or "none is said"),
     ]
     if training.get("description"):
-        lines.append(("card", training["description"]))
+        lines.append(wrapped("card", training["description"]))
     lines += [("result", result_said(row)) for row in training.get("results", [])]
     lines.append(("sha256", told["sha256"]))
     if told["verified"]:
@@ -284,6 +296,8 @@ def embeddings_lines(told: dict) -> list:
 
 def named(sha256: str) -> str:
     """The bundled weights with this hash, or the hash."""
+    from .. import hub
+
     names = (name for name in hub.bundled() if hub.read_config(hub.folder_of(name))["model_sha256"] == sha256)
     return next(names, f"sha256 {sha256}")
 
@@ -294,7 +308,7 @@ def named(sha256: str) -> str:
 def of_recording(path: Path, args) -> Outcome:
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always")
-        recording = read_recording(path)
+        recording = read_recording(path, **said_of_recordings(args))
     about = facts(recording, [" ".join(str(warning.message).split()) for warning in noted])
     about = {key: value for key, value in about.items() if key not in ("timeline", "worn", "dated")}
     told = {"command": "info", "kind": "recording", "path": path, **about}

@@ -46,7 +46,14 @@ def two_columns(word: str, said: str, width: int = 0) -> str:
     line = f"{word:<{INDENT}}{said}"
     if not width or len(line) <= width or width < 2 * INDENT:
         return line
-    return textwrap.fill(line, width - 1, subsequent_indent=" " * INDENT, break_on_hyphens=False)
+    lines = textwrap.TextWrapper(width - 1, subsequent_indent=" " * INDENT, break_on_hyphens=False)
+    lines.break_long_words = False  # names, paths and hashes, to be copied
+    return lines.fill(line)
+
+
+def wrapped(word: str, said: str) -> str:
+    """Two columns of prose, broken at the terminal's width, or at 80 where there is none."""
+    return two_columns(word, said, shutil.get_terminal_size().columns)
 
 
 def plain(value: Any) -> Any:

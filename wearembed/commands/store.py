@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from ..recordings import cut_into, read_recording
+from ..recordings import Recording, cut_into, read_recording
+from ..recordings.nonwear import wear_detection
 from ..stores import WindowStore
 from ..stores.files import ABOUT, read_about
+from .arguments import in_options, said_of_recordings
 from .outcome import Outcome, count, duration
 from .sources import Source, find
 
@@ -19,7 +20,9 @@ WINDOW = (2.56, 100.0)  # seconds and hertz of RelCon (paper)
 def run(args) -> Outcome:
     """Cut each recording, and say what is in the store then, and what is not."""
     sources = find(args.recordings, args.out, args.participant, args.by_folder, args.only)
-    read = partial(read_one, {source.path: source for source in sources}, args)
+    if args.nonwear:
+        wear_detection()  # an extra that is missing is told of before anything is read
+    read = Reader({source.path: source for source in sources}, said_of_recordings(args))
     store = opened(args, [source.path for source in sources], read)
     table = cut_into(
         store,
@@ -30,17 +33,32 @@ def run(args) -> Outcome:
         read=read,
         verbose=not args.quiet,
     )
+    table["error"] = [in_options(error, args) for error in table["error"]]
     failed = table[table["error"] != ""]
     for one in failed.itertuples():
         print(f"not stored: {one.recording}: {one.error}", file=sys.stderr)
     return outcome(args, store, table, failed)
 
 
-def read_one(sources: dict[Path, Source], args, path: Path):
-    return read_recording(path, participant=sources[path].participant, sfreq=args.sfreq, units=args.units)
+class Reader:
+    """Reads recordings as the call says; one that was looked at is not read again to be cut."""
+
+    def __init__(self, sources: dict[Path, Source], said: dict):
+        self.sources, self.said = sources, said
+        self.seen: dict[Path, Recording] = {}
+
+    def __call__(self, path: Path) -> Recording:
+        return self.seen.pop(path) if path in self.seen else self.read(path)
+
+    def look(self, path: Path) -> Recording:
+        self.seen[path] = self.read(path)
+        return self.seen[path]
+
+    def read(self, path: Path) -> Recording:
+        return read_recording(path, participant=self.sources[path].participant, **self.said)
 
 
-def opened(args, paths: Sequence[Path], read) -> WindowStore:
+def opened(args, paths: Sequence[Path], read: Reader) -> WindowStore:
     """The store at a place; a new one takes channels and units from the first recording that can be read."""
     if (args.out / ABOUT).is_file():
         store = WindowStore(args.out)
@@ -57,7 +75,7 @@ def opened(args, paths: Sequence[Path], read) -> WindowStore:
     errors = []
     for path in paths:
         try:
-            first = read(path)
+            first = read.look(path)
             break
         except ImportError:
             raise

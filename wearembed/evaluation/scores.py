@@ -229,7 +229,7 @@ def labels_of(y, task):
     y = y.astype(str) if y.dtype.kind == "O" else y
     classes, y = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y names one class only, {classes[0]!r}; there is nothing to tell it from.")
+        raise ValueError(f"y names one class only, {str(classes[0])!r}; there is nothing to tell it from.")
     return y, classes
 
 

@@ -17,10 +17,7 @@ def worn_stretches(recording: Recording) -> np.ndarray:
     that the method looks at counts as worn. It looks at an hour every quarter of one, and calls its first quarter alone
     not worn; here all of a still hour is, so that a stretch that is worn begins where the last still hour ends.
     """
-    try:
-        from skdh.preprocessing import AccelThresholdWearDetection
-    except ImportError as error:
-        raise ImportError('nonwear=True needs scikit-digital-health. pip install "wearembed[devices]".') from error
+    detection = wear_detection()
     if canonical_units(recording.units) not in ("g", "mg", "m/s^2") or len(recording.signal) != 3:
         raise ValueError(
             f"nonwear=True looks at three axes of acceleration; {recording.name!r} has {len(recording.signal)} in "
@@ -30,11 +27,20 @@ def worn_stretches(recording: Recording) -> np.ndarray:
         return np.array([[0.0, recording.duration]])
     accel, rate = thinned(recording)
     with np.errstate(divide="ignore", invalid="ignore"):  # where all of it is of one kind
-        told = AccelThresholdWearDetection().predict(time=np.arange(len(accel)) / rate, accel=accel, fs=rate)
+        told = detection.predict(time=np.arange(len(accel)) / rate, accel=accel, fs=rate)
     worn = np.asarray(told["wear"], np.float64).reshape(-1, 2) / rate
     worn[worn >= (len(accel) - 1) / rate] = recording.duration
     worn[worn[:, 0] > 0, 0] += HOUR - QUARTER
     return worn[worn[:, 0] < worn[:, 1]]
+
+
+def wear_detection():
+    """The method of scikit-digital-health; an error that says how to get it where it is not there."""
+    try:
+        from skdh.preprocessing import AccelThresholdWearDetection
+    except ImportError as error:
+        raise ImportError('nonwear=True needs scikit-digital-health. pip install "wearembed[devices]".') from error
+    return AccelThresholdWearDetection()
 
 
 def thinned(recording: Recording) -> tuple[np.ndarray, float]:
