@@ -21,10 +21,8 @@ def run(args) -> Outcome:
     store = WindowStore(args.store)
     windows, y, labels = labelled(store, args)
     check_people(windows, args)
-    from ..encoders import (
-        Encoder,
-        HandmadeFeatures,
-    )  # what is wrong is told before torch is loaded, which takes seconds
+    # What is wrong is told before torch is loaded, which takes seconds.
+    from ..encoders import Encoder, HandmadeFeatures
 
     encoders = {name: Encoder.from_pretrained(name, device=args.device) for name in args.weights}
     data = {"data": windows, "target": y, "groups": windows.groups, "sfreq": store.sfreq, "units": store.units}
