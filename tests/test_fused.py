@@ -2,6 +2,8 @@
 
 import copy
 import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -130,3 +132,32 @@ def test_another_c_library_is_left_alone(monkeypatch):
     assert glibc() is None
     with kept_memory():
         pass
+
+
+# --- the compiler
+
+
+def test_what_is_fused_runs_as_it_is_in_a_compiled_net(monkeypatch):
+    """Traced it would be neither faster nor smaller; what surrounds it is compiled."""
+    net, traced = made(), []
+    twin = copy.deepcopy(net)
+
+    def compiler(graph, inputs):
+        traced.extend(str(node.target) for node in graph.graph.nodes)
+        return graph.forward
+
+    torch._dynamo.reset()
+    x = torch.randn(6, 2, 64, dtype=torch.float64)
+    z = torch.compile(net, backend=compiler)(x)
+    z.sum().backward()
+    twin(x).sum().backward()
+    torch.testing.assert_close(z, twin(x.clone()))
+    for one, other in zip(net.parameters(), twin.parameters()):
+        torch.testing.assert_close(one.grad, other.grad)
+    assert any("modules_conv_" in name for name in traced) and not any("blocks" in name for name in traced)
+
+
+def test_the_compiler_is_not_loaded_where_nothing_is_compiled():
+    code = "import sys, wearembed.encoders; print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["True", "False"]

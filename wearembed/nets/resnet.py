@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .fused import channels_last, norm_relu_conv
+from .uncompiled import uncompiled
 
 SHORTEST = 11  # samples: what the stem's convolution (7, stride 2) and pooling (3, stride 2) need for one output
 
@@ -91,7 +92,7 @@ class ResNet1d(nn.Module):
             return self.fused(x)
         return self.pooled(self.blocks(x))
 
-    @torch.compiler.disable
+    @uncompiled
     def fused(self, x: Tensor) -> Tensor:
         """The same as the blocks one after another, for training on a CPU: faster, and in half the memory."""
         x = channels_last(x)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import distributed
+from .uncompiled import uncompiled
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def whole_batch_norms(module: nn.Module) -> Iterator[None]:
             del norm.forward
 
 
-@torch.compiler.disable
+@uncompiled
 def norm_of_all(norm: _BatchNorm, x: Tensor) -> Tensor:
     """Batch norm with mean and variance of all processes, which its running statistics follow."""
     if not norm.training:
