@@ -19,7 +19,11 @@ def even_clock(stamps):
     known = _others(moved, begin) if shared else moved  # a stretch may begin in the middle of a stamp
 
     def look(some):
-        return known[some], stamps[known[some]], np.searchsorted(begin, known[some], side="right")
+        places = known[some].copy()
+        told = places, stamps[places], np.searchsorted(begin, places, side="right")
+        let_go(known)
+        let_go(stamps)
+        return told
 
     period = slope_through(len(known), look, len(begin) + 1, period)
     times = roomy((len(stamps),), np.float64)
@@ -89,7 +93,10 @@ def _lay_evenly(times, first, end, knots, stamps, period):
     """Fill in the times of one stretch, of which `knots` are the places whose stamps are known."""
 
     def away(some):
-        return stamps[knots[some]] - period * knots[some]
+        far = stamps[knots[some]] - period * knots[some]
+        let_go(knots)
+        let_go(stamps)
+        return far
 
     n = len(knots)
     middle = median(n, away)

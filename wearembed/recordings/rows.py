@@ -2,52 +2,13 @@
 
 import io
 import re
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from .files import BEGINNING, line_blocks
+from .files import line_blocks
 
 AT_ONCE = 2**23  # bytes of text that are parsed at once
-
-
-class Layout(NamedTuple):
-    """How a table is written."""
-
-    delimiter: str
-    decimal: str
-    n_before: int  # lines before the header, or before the first row where there is none
-    header: bool
-
-
-def layout_of(start, path):
-    """How a table is written, by its first bytes."""
-    try:
-        lines = start.decode("utf-8-sig", errors="strict" if len(start) < BEGINNING else "ignore").splitlines()
-    except UnicodeDecodeError:
-        lines = []
-    if not lines or "\0" in "".join(lines) or path.suffix.lower() in (".cwa", ".bin", ".gt3x", ".zip", ".avro"):
-        raise ValueError(
-            f"Expected in {path} an Axivity .cwa, a GENEActiv .bin, an Empatica E4 folder or a table as text (each may "
-            f"be gzipped), got something else that begins with {start[:12]!r}. Export it as CSV with its own software."
-        )
-    lines = lines[:200]
-    # A comma may be a decimal one, so the others are asked first.
-    delimiter = next((mark for mark in ";\t" if np.median([line.count(mark) for line in lines[-20:]]) >= 1), ",")
-    widths = [line.count(delimiter) for line in lines]
-    width = max(set(widths[-20:]), key=widths[-20:].count)
-    first = widths.index(width)
-    cells = [cell.strip(" \"'") for cell in _cells(lines[first], delimiter)]
-    measured = any(re.fullmatch(r"[-+]?\d*[.,]\d+(?:[eE][-+]?\d+)?", cell) for cell in cells)  # is no name
-    named = any(re.match(r"[^\W\d]", cell) for cell in cells) and not measured
-    named = named or lines[first].split(delimiter) == ["", *map(str, range(width))]  # as pandas writes an array
-    comma = delimiter == ";" and re.search(r"\d,\d", lines[-1]) and not re.search(r"\d\.\d+;", lines[-1] + ";")
-    return Layout(delimiter, "," if comma else ".", first, named)
-
-
-def _cells(line, delimiter):
-    return [cell for cell in line.split(delimiter) if cell.strip().lower() not in ("nan", "na", "null", "none")]
 
 
 class Rows:

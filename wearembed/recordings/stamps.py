@@ -40,8 +40,8 @@ def words(name):
 # ---- gathered piece by piece
 
 _YEARS = 1970, 2199  # of a device's clock, also of one that was never set
-# "10:00:00:500" (GENEActiv) and "... [Europe/London]" (UK Biobank tools) are ISO but for their ends.
-_ENDS = (r"\s*\[.*\]$", ""), (r"(:\d\d):(\d{3,})$", r"\1.\2")
+# "10:00:00:500" (GENEActiv), "10:00:00,500" and "... [Europe/London]" (UK Biobank tools) are ISO but for their ends.
+_ENDS = (r"\s*\[.*\]$", ""), (r"(:\d\d)[:,](\d{3,})$", r"\1.\2")
 _LOOK = 100  # rows that tell the ends of all: a look is quicker than a million changes
 
 

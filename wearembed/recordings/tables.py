@@ -9,10 +9,11 @@ import numpy as np
 from ..signals import check_units, positive
 from .clocks import even_clock
 from .columns import Column
+from .layout import layout_of
 from .mapped import Growing, let_go, picked, pieces, roomy
 from .ranks import median
 from .recording import EPOCH, fields
-from .rows import Rows, layout_of
+from .rows import Rows
 from .stamps import Stamps, in_numbers, in_order, named, seconds_since, time_column, words
 
 
@@ -126,7 +127,7 @@ def _guess(choose, taken):
 
 def _choose(taken, sensor, columns, time, path):
     clock = time_column(taken.columns, time, path)
-    names = _channels(taken.columns, sensor, columns, clock, path)
+    names = _channels(taken.columns, sensor, columns, clock, path, taken.rows.layout.cure)
     told = taken.choice is not None and taken.choice.clock == clock and clock is not None
     dates = told and taken.columns[clock].kind == "text" and taken.stamps.as_dates
     dtypes = dict(taken.choice.dtypes) if taken.choice else {}
@@ -157,28 +158,31 @@ def _present(values, seconds, order):
     """Samples that are there, in order, and their seconds."""
     n = len(seconds)
 
-    def rows(some):
-        return some if order is None else order[some]
+    def looked_at():
+        for some in pieces(n):
+            rows = some if order is None else order[some].copy()
+            yield some, rows, ~np.isnan(values[0][rows])  # one that is missing in a channel is so in all
+            for array in (seconds, order, *values):
+                let_go(array)
 
-    n_missing = sum(int(np.isnan(values[0][rows(some)]).sum()) for some in pieces(n))
-    signal, end = roomy((len(values), n - n_missing), np.float32), 0
-    times = roomy((n - n_missing,), np.float64) if n_missing else seconds
-    for some in pieces(n):
-        there = ~np.isnan(values[0][rows(some)])
+    n_there, end = sum(int(there.sum()) for *_, there in looked_at()), 0
+    signal = roomy((len(values), n_there), np.float32)
+    times = roomy((n_there,), np.float64) if n_there < n else seconds
+    for some, rows, there in looked_at():
         first, end = end, end + int(there.sum())
         for channel, row in zip(signal, values):
-            channel[first:end] = row[rows(some)][there]
-        if n_missing:
+            channel[first:end] = row[rows][there]
+        if n_there < n:
             times[first:end] = seconds[some][there]
-        for array in (signal, times, seconds, order, *values):
-            let_go(array)
+        let_go(signal)
+        let_go(times)
     return signal, times
 
 
 # ---- channels and units
 
 
-def _channels(known, sensor, columns, clock, path):
+def _channels(known, sensor, columns, clock, path, cure):
     if columns is not None:
         return [named(list(known), name, path) for name in ([columns] if isinstance(columns, (str, int)) else columns)]
     rest = [name for name in known if name != clock]
@@ -188,10 +192,11 @@ def _channels(known, sensor, columns, clock, path):
         found = [name for name in rest if known[name].numeric and not known[name].numbers_rows]
     if len(found) != (3 if three else 1):
         wanted = "the three axes of the" if three else "one column of"
-        cure = f"cannot choose among {rest}. Name the channels with columns=."
+        found = f"cannot choose among {rest}. {cure}"
         if not rest:
-            cure = f"found a table of {len(known)} column{'s' * (len(known) != 1)}. Is it a recording?"
-        raise ValueError(f"Expected {wanted} {sensor} in {path}, {cure}")
+            cure = "Is it a recording?" if "columns=" in cure else cure
+            found = f"found a table of {len(known)} column{'s' * (len(known) != 1)}. {cure}"
+        raise ValueError(f"Expected {wanted} {sensor} in {path}, {found}")
     return found
 
 
