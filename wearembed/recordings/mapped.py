@@ -45,6 +45,10 @@ class Growing:
         with self.file:
             return np.memmap(self.file, self.dtype, "r+", shape=(self.n,)).view(np.ndarray)
 
+    def __del__(self):
+        if self.file is not None:
+            self.file.close()
+
     def _file_parts(self):
         self.file = self.file or tempfile.TemporaryFile()  # noqa: SIM115
         for part in self.parts:

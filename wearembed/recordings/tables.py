@@ -33,6 +33,7 @@ def read_table(path, beginning, sensor, units, sfreq, columns, time, time_unit):
         seconds, order = _seconds_of_rows(taken.rows.n, rate), None
     else:
         seconds, start = seconds_since(taken.stamps, taken.columns[clock].kind, time_unit, clock, path)
+        taken.stamps = None  # what they take in a file is no longer needed
         order = in_order(seconds, values, path)
         seconds, rate = even_clock(picked(seconds, order))
         _check_rate(rate, sfreq, path)
