@@ -58,6 +58,7 @@ TABLES = {
     "numbers since 1970": lambda: lines_of(nanoseconds()),
     "large numbers and one that is missing": lambda: lines_of(nanoseconds(), r300_0=""),
     "large numbers and one that is larger": lambda: lines_of(nanoseconds(), r300_0="17145504000000000000"),
+    "large numbers, and many missing": lambda: lines_of(nanoseconds(), **{f"r{n}_0": "" for n in range(100, 200)}),
     "large numbers and one that is none": lambda: lines_of(nanoseconds(), r300_0="oops"),
     "dates": lambda: lines_of(dates()),
     "dates in a zone": lambda: lines_of(dates("+02:00")),

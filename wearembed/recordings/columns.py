@@ -11,10 +11,9 @@ _EXACT = 2**53  # whole numbers up to this are floats as well
 class Column:
     """What has been seen of a column.
 
-    pandas says of each piece of a column what is in it, and of the whole it would say what is in all of them; `kinds`
-    are the kinds of pieces: "i" small whole numbers, "n" with negative ones among them, "I" and "N" large ones, "u"
-    larger than 64 bits with a sign hold, "f" other numbers, "e" nothing but missing cells, "b" yes and no, "B" the
-    same with missing cells, "s" text.
+    `kinds` are what pandas took its pieces for: "i" whole numbers, "n" with negative ones among them, "I" and "N" if
+    some are too large for a float, "u" if some are too large for 64 bits with a sign, "f" other numbers, "e" nothing
+    but missing cells, "b" true and false, "B" with missing cells among them, "s" text.
     """
 
     def __init__(self):
@@ -47,7 +46,7 @@ class Column:
 
     @property
     def kind(self):
-        """What all of it is: "int", "uint", "float", "bool" or "text"."""
+        """What pandas would take all of it for: "int", "uint", "float", "bool" or "text"."""
         kinds = self.kinds
         if not self.n or "s" in kinds or (kinds & {"b", "B"} and kinds != {"b"}):
             return "text"
@@ -78,11 +77,13 @@ class Column:
     def read_as(self, dates=False):
         """As what it has to be read again, because a piece alone was taken for something else; or None."""
         kinds, kind = self.kinds - {"e"}, self.kind
-        if len(kinds) < 2 or kinds <= set("inf") or kinds <= set("inIN") or kinds <= {"b", "B"}:
+        if kind == "float":
+            return np.float64 if kinds & set("INu") else None
+        if len(kinds) < 2 or kinds == {"b", "B"}:
             return None
         if kind == "text":
             return str if kinds & set("bBINu") or (dates and kinds != {"s"}) else None
-        return np.uint64 if kind == "uint" else np.float64
+        return np.uint64 if kind == "uint" else None
 
 
 def _kind(part):

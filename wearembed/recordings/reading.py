@@ -25,8 +25,8 @@ def read_recording(
     """Read one recording from a file or folder as the device or its software left it.
 
     What the file is, is told by its content: Axivity AX3 and AX6 (`.cwa`), GENEActiv (`.bin`), an Empatica E4 export
-    (the folder, or one of its files), or a table as text with commas, semicolons or tabs. Any of them may be gzipped.
-    Samples stay as they are, and so does their clock: nothing is resampled or filled in.
+    (the folder, or one of its files), or a table as text with commas, semicolons or tabs, and decimal points or commas.
+    Any of them may be gzipped. Samples stay as they are, and so does their clock: nothing is resampled or filled in.
 
     - A block of a `.cwa` or a page of a `.bin` that is damaged becomes a gap, and a warning says how many there were.
       What is whole is decoded by scikit-digital-health.

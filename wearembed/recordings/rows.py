@@ -15,8 +15,8 @@ class Rows:
     """The rows of a table, as many at a time as `AT_ONCE` bytes of text hold.
 
     A piece is read as a table of its own, behind the head of the whole one, which is all up to its first row. So its
-    columns are those of the whole, and what is too long or too short in it is so there. For what pandas takes the cells
-    of a column may differ from piece to piece; `dtypes` settles it by name.
+    columns are those of the whole, and what is too long or too short in it is so there. What pandas takes a
+    column for may differ from piece to piece, which `dtypes`, by name, prevents.
     """
 
     def __init__(self, path, start, layout, dtypes=None):
@@ -46,7 +46,8 @@ class Rows:
     def _find_head(self, start):
         """All up to the end of the first row; nothing where that cannot be told, and all rows are read at once."""
         ends = [match.end() for match in re.finditer(b"\n", start)]
-        for end in ends[self.layout.n_before + self.layout.header :]:
+        least = self.layout.n_before + self.layout.header
+        for end in ends[least : least + 20]:
             try:
                 n_rows = len(self._raw(start[:end]))
             except ValueError:  # not even a header, or a cell that goes on in the next line

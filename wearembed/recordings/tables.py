@@ -101,10 +101,7 @@ def _take(path, beginning, choose):
     while True:
         taken = _pass(Rows(path, beginning, layout, choice.dtypes if choice else None), choice, choose)
         choice = choose(taken)
-        if (
-            taken.choice
-            and taken.choice._replace(ends=taken.stamps.ends if choice.ends is not None else None) == choice
-        ):
+        if taken.goes_with(choice):
             return taken
 
 
