@@ -43,7 +43,7 @@ def layout_of(start, path):
     named = any(re.match(r"[^\W\d]", cell) for cell in cells) and not measured
     named = named or lines[first].split(delimiter) == ["", *map(str, range(width))]  # as pandas writes an array
     rows = [_cells(line, delimiter) for line, n in zip(lines[first + named :], widths[first + named :]) if n == width]
-    return Layout(delimiter, _decimal(rows), first, named, _cure(rows, lines[first:], delimiter))
+    return Layout(delimiter, _decimal(rows), first, named, _cure(rows, lines[first:], delimiter, named))
 
 
 def _count(line, mark):
@@ -64,12 +64,14 @@ def _decimal(rows):
     return "," if comma > point else "."
 
 
-def _cure(rows, lines, delimiter):
+def _cure(rows, lines, delimiter, named):
     """What to do if columns are not found: cells may be apart by something that was not known for it."""
     cure = "Name the channels with columns=."
     if delimiter == "," and np.mean([bool(re.search(r"\d[.,]\d+ +[-+]?\d+[.,]\d", line)) for line in lines]) > 0.5:
         return "Its cells are apart by spaces: write commas, semicolons or tabs between them."
+    if named or delimiter != ",":
+        return cure
     whole = [all(re.fullmatch(r"[-+]?\d+|\d+-\d+-\d+.*", cell) for cell in row) for row in rows]
-    if delimiter == "," and whole and len(rows[0]) > 4 and all(whole):
+    if whole and len(rows[0]) > 4 and all(whole):
         return f"{cure[:-1]}; or if commas are in its numbers as well as between them, write semicolons between them."
     return cure
