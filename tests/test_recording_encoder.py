@@ -400,3 +400,30 @@ def test_a_week_of_a_geneactiv_takes_less_than_a_gigabyte(tmp_path):
 def test_a_week_of_an_axivity_takes_less_than_a_gigabyte(tmp_path):
     pytest.importorskip("skdh")
     assert peak_of(BEFORE + WEEK_OF_BLOCKS + AFTER, tmp_path / "week.cwa", n_rows=169) < 1e9
+
+
+WEEK_OF_TEXT = """
+    x = np.hstack(motion)[:, :6000].T.reshape(60, 100, 3)
+    seconds = [  # what follows the second of a stamp
+        "".join(f"@.{n:02}{ZEROS},{a:.4f},{b:.4f},{c:.4f}\\n" for n, (a, b, c) in enumerate(second)) for second in x
+    ]
+    with open(sys.argv[1], "w") as file:
+        file.write("time,x,y,z\\n")
+        for day in pd.date_range("2024-05-01", periods=7):
+            when = pd.date_range(day, periods=86_400, freq="1s")
+            for number, stamp in enumerate(STAMPS):
+                file.write(seconds[number % 60].replace("@", stamp))
+"""
+STAMPS = {
+    "numbers": ("", "(when.as_unit('s').asi8).astype(str)"),
+    "dates": ("0", "when.strftime('%Y-%m-%d %H:%M:%S')"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.parametrize("kind", STAMPS)
+def test_a_week_of_text_takes_less_than_a_gigabyte(kind, tmp_path):
+    zeros, stamps = STAMPS[kind]
+    week = WEEK_OF_TEXT.replace("{ZEROS}", zeros).replace("STAMPS", stamps)
+    assert peak_of(BEFORE + week + AFTER, tmp_path / "week.csv", n_rows=168) < 1e9

@@ -135,6 +135,78 @@ def test_any_delimiter_is_read_with_or_without_a_header(tmp_path, sep, comma, he
     np.testing.assert_allclose(r.signal, wrist(t), atol=1e-6)
 
 
+def with_commas(path, sep, quote, stamp, head=True):
+    """A table with decimal commas, whose last rows happen to be whole numbers."""
+    t = seconds(50, 20)
+    x = wrist(t).round(4)
+    x[:, 190:200] = x[:, -10:] = np.array([[0], [0], [1]])
+    quoted = (lambda text: f'"{text}"') if quote else str
+    rows = [sep.join([stamp(s), *(quoted(f"{v:g}".replace(".", ",")) for v in row)]) for s, row in zip(t, x.T)]
+    path.write_text("\n".join([sep.join(["time", "x", "y", "z"])] * head + rows))
+    return x
+
+
+@pytest.mark.parametrize(("sep", "quote"), [(";", False), (";", True), ("\t", False), (",", True)])
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        lambda t: f'"{t:.2f}"'.replace(".", ","),
+        lambda t: f"{t:.2f}",
+        lambda t: str(round(1714550400_000 + t * 1000)),
+        lambda t: str(START + pd.Timedelta(t, unit="s")),
+    ],
+    ids=["comma", "point", "whole", "date"],
+)
+@pytest.mark.parametrize("head", [True, False])
+def test_decimal_commas_are_read_where_they_are_apart_from_other_commas(tmp_path, sep, quote, stamp, head):
+    x = with_commas(tmp_path / "a.csv", sep, quote, stamp, head)
+    r = read_recording(tmp_path / "a.csv", time=0, columns=[1, 2, 3])
+    assert r.sfreq == pytest.approx(50, abs=0.01) and r.n_lost == 0
+    np.testing.assert_allclose(r.signal, x, atol=1e-6)
+
+
+def test_a_remark_with_a_comma_makes_no_decimal_commas(tmp_path):
+    t = seconds(50, 20)
+    frame = pd.DataFrame({"t": t, **dict(zip("abc", wrist(t))), "remark": "3,5"})
+    frame.to_csv(tmp_path / "a.csv", sep=";", index=False)
+    np.testing.assert_allclose(read_recording(tmp_path / "a.csv").signal, wrist(t), atol=1e-6)
+
+
+def test_a_damaged_cell_among_decimal_commas_is_one_gap(tmp_path):
+    x = with_commas(tmp_path / "a.csv", ";", False, lambda t: f"{t:.2f}".replace(".", ","))
+    text = (tmp_path / "a.csv").read_text().split("\n")
+    text[301] = text[301].replace(";", ";o", 1)
+    (tmp_path / "a.csv").write_text("\n".join(text))
+    r = read_recording(tmp_path / "a.csv")
+    assert r.n_lost == 1
+    np.testing.assert_allclose(r.signal, np.delete(x, 300, axis=1), atol=1e-6)
+
+
+def test_stamps_may_have_a_comma_before_their_fraction(tmp_path):
+    t = seconds(50, 20)
+    stamps = [str(START + pd.Timedelta(s, unit="s") + pd.Timedelta("1ms"))[:23].replace(".", ",") for s in t]
+    r = read_recording(write(tmp_path / "a.csv", stamps, wrist(t), sep=";"))
+    assert r.times is None and r.sfreq == pytest.approx(50)
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_commas_in_numbers_and_between_them_are_refused_with_a_cure(tmp_path, head):
+    with_commas(tmp_path / "a.csv", ";", False, lambda t: f"{t:.2f}".replace(".", ","), head)
+    rows = [row for row in (tmp_path / "a.csv").read_text().split("\n") if row.count(",") in (0, 4)]
+    (tmp_path / "a.csv").write_text("\n".join(rows).replace(";", ","))
+    with pytest.raises(ValueError, match=r"or if commas are in its numbers as well as between them, write semicolons"):
+        read_recording(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("decimal", [",", "."])
+def test_cells_that_are_apart_by_spaces_are_refused_with_a_cure(tmp_path, decimal):
+    t = seconds(50, 20)
+    frame = pd.DataFrame({"time": t, **dict(zip("xyz", wrist(t).round(4)))})
+    frame.to_csv(tmp_path / "a.csv", sep=" ", decimal=decimal, index=False)
+    with pytest.raises(ValueError, match="apart by spaces: write commas, semicolons or tabs between them"):
+        read_recording(tmp_path / "a.csv")
+
+
 def test_a_table_without_time_needs_a_rate(tmp_path):
     pd.DataFrame(wrist(seconds(50, 20)).T).to_csv(tmp_path / "a.csv")  # its first column numbers the rows
     with pytest.raises(ValueError, match=r"Expected a time column .* give the rate with sfreq="):

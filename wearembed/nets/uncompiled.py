@@ -6,5 +6,3 @@ try:  # loads the compiler with the first call and not before, which saves a thi
     from torch._compile import _disable_dynamo as uncompiled
 except ImportError:  # it is torch's own, and may go
     uncompiled = torch.compiler.disable
-
-__all__ = ["uncompiled"]

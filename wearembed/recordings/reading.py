@@ -6,7 +6,7 @@ from pathlib import Path
 from ..signals import canonical_units
 from .devices import read_axivity, read_geneactiv
 from .empatica import E4_NAMES, looks_like_e4, read_e4
-from .files import AXIVITY, GENEACTIV, contents, device_contents
+from .files import AXIVITY, GENEACTIV, beginning, device_contents
 from .recording import Recording
 from .tables import read_table
 
@@ -25,8 +25,8 @@ def read_recording(
     """Read one recording from a file or folder as the device or its software left it.
 
     What the file is, is told by its content: Axivity AX3 and AX6 (`.cwa`), GENEActiv (`.bin`), an Empatica E4 export
-    (the folder, or one of its files), or a table as text with commas, semicolons or tabs. Any of them may be gzipped.
-    Samples stay as they are, and so does their clock: nothing is resampled or filled in.
+    (the folder, or one of its files), or a table as text with commas, semicolons or tabs, and decimal points or commas.
+    Any of them may be gzipped. Samples stay as they are, and so does their clock: nothing is resampled or filled in.
 
     - A block of a `.cwa` or a page of a `.bin` that is damaged becomes a gap, and a warning says how many there were.
       What is whole is decoded by scikit-digital-health.
@@ -85,16 +85,16 @@ def read_recording(
         found = read_e4(path, sensor)
         name = path.resolve().name
     else:
-        data = device_contents(path) or contents(path)
+        start = beginning(path)
         name = re.sub(r"\.gz$", "", path.name).rsplit(".", 1)[0]
-        if data[:2] == AXIVITY:
-            found = read_axivity(data, path, sensor)
-        elif data[: len(GENEACTIV)] == GENEACTIV:
-            found = read_geneactiv(data, path, sensor)
-        elif path.name in E4_NAMES and looks_like_e4(data):
+        if start.startswith(AXIVITY):
+            found = read_axivity(device_contents(path), path, sensor)
+        elif start.startswith(GENEACTIV):
+            found = read_geneactiv(device_contents(path), path, sensor)
+        elif path.name in E4_NAMES and looks_like_e4(start):
             found, name = read_e4(path.parent, sensor, path.name), path.resolve().parent.name
         else:
-            found, table = read_table(data, path, sensor, **table), {}
+            found, table = read_table(path, start, sensor, **table), {}
     given = [key for key, value in table.items() if value is not None]
     if given and (given != ["units"] or canonical_units(units) != found["units"]):
         raise ValueError(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..signals import canonical_units, positive
-from .mapped import let_go, pieces
+from .mapped import let_go, pieces, roomy
 
 EPOCH = pd.Timestamp(0)
 
@@ -71,7 +71,7 @@ class Recording:
             times = _check_times(self.times, n_samples, self.sfreq)
             if n_samples and times[0] != 0:  # both clocks begin with the first sample
                 self.start += pd.to_timedelta(times[0], unit="s")
-                times = times - times[0]
+                times = _since_first(times)
             self.times = times
 
     @property
@@ -157,7 +157,7 @@ def fields(signal, sfreq, units, start, seconds=None, n_lost=0, names=()):
     """Fields of a Recording; the clock is left out where it is even to a hundredth of a period."""
     if seconds is not None:
         start += pd.to_timedelta(seconds[0], unit="s")
-        seconds = seconds - seconds[0] if seconds[0] != 0 else seconds
+        seconds = _since_first(seconds) if seconds[0] != 0 else seconds
         if all(_even(seconds, sfreq, some) for some in pieces(len(seconds))):
             seconds = None
     return {
@@ -169,6 +169,15 @@ def fields(signal, sfreq, units, start, seconds=None, n_lost=0, names=()):
         "n_lost": int(n_lost),
         "channel_names": tuple(names),
     }
+
+
+def _since_first(seconds: np.ndarray) -> np.ndarray:
+    since, first = roomy(seconds.shape, seconds.dtype), seconds[0]
+    for some in pieces(len(seconds)):
+        since[some] = seconds[some] - first
+        let_go(seconds)
+        let_go(since)
+    return since
 
 
 def _even(seconds: np.ndarray, sfreq: float, some: slice) -> bool:
