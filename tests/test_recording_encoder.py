@@ -334,6 +334,7 @@ def peak_of(script, file, n_rows):
 
 
 BEFORE = """
+    import gzip
     import sys
     import numpy as np
     import pandas as pd
@@ -407,23 +408,23 @@ WEEK_OF_TEXT = """
     seconds = [  # what follows the second of a stamp
         "".join(f"@.{n:02}{ZEROS},{a:.4f},{b:.4f},{c:.4f}\\n" for n, (a, b, c) in enumerate(second)) for second in x
     ]
-    with open(sys.argv[1], "w") as file:
+    with (gzip.open(sys.argv[1], "wt", 1) if PACKED else open(sys.argv[1], "w")) as file:
         file.write("time,x,y,z\\n")
         for day in pd.date_range("2024-05-01", periods=7):
             when = pd.date_range(day, periods=86_400, freq="1s")
             for number, stamp in enumerate(STAMPS):
                 file.write(seconds[number % 60].replace("@", stamp))
 """
-STAMPS = {
-    "numbers": ("", "(when.as_unit('s').asi8).astype(str)"),
-    "dates": ("0", "when.strftime('%Y-%m-%d %H:%M:%S')"),
-}
+NUMBERS, DATES = "(when.as_unit('s').asi8).astype(str)", "when.strftime('%Y-%m-%d %H:%M:%S')"
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
-@pytest.mark.parametrize("kind", STAMPS)
-def test_a_week_of_text_takes_less_than_a_gigabyte(kind, tmp_path):
-    zeros, stamps = STAMPS[kind]
+@pytest.mark.parametrize(
+    ("name", "stamps", "zeros"),
+    [("numbers.csv", NUMBERS, ""), ("dates.csv", DATES, "0"), ("packed.csv.gz", NUMBERS, "")],
+)
+def test_a_week_of_text_takes_less_than_a_gigabyte(name, stamps, zeros, tmp_path):
     week = WEEK_OF_TEXT.replace("{ZEROS}", zeros).replace("STAMPS", stamps)
-    assert peak_of(BEFORE + week + AFTER, tmp_path / "week.csv", n_rows=168) < 1e9
+    week = week.replace("PACKED", str(name.endswith(".gz")))
+    assert peak_of(BEFORE + week + AFTER, tmp_path / name, n_rows=168) < 1e9

@@ -32,9 +32,8 @@ def even_clock(stamps):
         knots = known[low:high] if high > low else np.array([first])
         _lay_evenly(times, int(first), int(end), knots, stamps, period)
     shift = stamps[0] - times[0]
-    shift = (
-        shift if abs(shift) < period / 2 else 0.0
-    )  # the first stamp is as good as the line: it is what the file says
+    if abs(shift) >= period / 2:  # else the first stamp is as good as the line, and is what the file says
+        shift = 0.0
     return (times if _shifted_and_rising(times, shift) else stamps), 1 / period
 
 
