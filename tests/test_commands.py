@@ -25,6 +25,7 @@ from wearembed import (
     WindowStore,
     commands,
     datasets,
+    disk,
     read_recording,
 )
 from wearembed.__main__ import main
@@ -362,11 +363,11 @@ def test_two_processes_do_not_write_one_folder(study, tmp_path, capsys):
         assert main(["embed", str(study), "-o", str(out), "--quiet"]) == 1
     assert "Another process is writing" in capsys.readouterr().err
     parts = tmp_path / ".table.csv.parts"
-    parts.mkdir()
-    with open(parts / "_run.json", "ab") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with disk.fleeting(parts, "it is mine"):  # of a process that has just begun: nothing lies in it yet
         assert main(["embed", str(study), "-o", str(tmp_path / "table.csv"), "--quiet"]) == 1
         assert "Another process is writing" in capsys.readouterr().err and parts.exists()
+    parts.mkdir()
+    (parts / "_run.json").write_text("left by a process that was killed")
     assert main(["embed", str(study), "-o", str(tmp_path / "table.csv"), "--quiet"]) == 0 and not parts.exists()
 
 

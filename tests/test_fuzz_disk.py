@@ -244,6 +244,34 @@ def test_scratch_that_another_swept_before_it_was_locked_is_made_anew(make, tmp_
         assert own.exists() and len(made) == 2, "nobody else's while it is held"
 
 
+def test_a_fleeting_folder_is_empty_and_its_owners_alone_until_it_goes(tmp_path):
+    folder = tmp_path / "fleeting"
+    folder.mkdir()
+    (folder / "left").write_text("by a process that was killed")
+    with disk.fleeting(folder, "it is mine"):
+        assert not list(folder.iterdir())
+        (folder / "part").mkdir()
+        with pytest.raises(RuntimeError, match="it is mine"), disk.fleeting(folder, "it is mine"):
+            pass
+        assert (folder / "part").exists()
+    assert not folder.exists()
+
+
+def test_a_folder_that_its_owner_deletes_while_another_waits_for_it_is_made_anew(tmp_path, monkeypatch):
+    folder, locked, seen = tmp_path / "fleeting", disk.locked, []
+
+    def late(path, seconds):
+        handle = locked(path, seconds)
+        seen.append(handle)
+        if len(seen) == 1:
+            path.rmdir()
+        return handle
+
+    monkeypatch.setattr(disk, "locked", late)
+    with disk.fleeting(folder, "it is mine"):
+        assert folder.exists() and len(seen) == 2
+
+
 def test_a_second_run_in_a_folder_of_checkpoints_is_refused_while_the_first_is_at_work(tmp_path):
     with disk.alone(tmp_path), pytest.raises(RuntimeError, match="Another process is writing to"):
         fresh = fitted(0)[0]

@@ -137,6 +137,49 @@ def alone(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
+@contextmanager
+def fleeting(folder: Path, otherwise: str) -> Iterator[None]:
+    """Be the only one in here with a folder, which is empty at first and is deleted at the end.
+
+    Raises
+    ------
+    RuntimeError
+        Another process is, and `otherwise` says so.
+    """
+    handle = claimed(folder, otherwise)
+    try:
+        for left in folder.iterdir():  # by a process that was killed
+            delete(left)
+        yield
+    finally:
+        delete(folder)
+        if handle is not None:
+            os.close(handle)
+
+
+def claimed(folder: Path, otherwise: str) -> int | None:
+    """The locked handle of a folder that is made where it is missing, also where another deletes its own just now."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        handle = locked(folder, MOMENT)
+        if handle is None and fcntl is not None and os.access(folder, os.R_OK):
+            raise RuntimeError(otherwise)
+        if handle is None and folder.exists():  # nothing is locked there
+            return None
+        if handle is not None:
+            if is_of(handle, folder):
+                return handle
+            os.close(handle)
+
+
+def is_of(handle: int, path: Path) -> bool:
+    """Whether a handle is of what has this name now."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def lock(file, otherwise: str):
     """Keep others out for as long as an open file is open: they get an error that says `otherwise`."""
     if not held(file.fileno(), MOMENT):

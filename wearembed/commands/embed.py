@@ -1,12 +1,11 @@
 """Recordings to embeddings: a table, or a part for each recording that a later run can go on from."""
 
-import shutil
 import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +86,10 @@ def opened(args) -> tuple[Any, dict[str, Any]]:
 
 @contextmanager
 def where(out: Path, settings: dict[str, Any], is_table: bool) -> Iterator[Parts]:
-    """The folder of parts; that of a table goes when the table is written, or cannot be."""
-    folder = scratch_folder(out) if is_table else out
-    try:
-        with Parts(folder, settings, one_table=is_table).open() as parts:
-            yield parts
-    finally:
-        if is_table:
-            shutil.rmtree(folder, ignore_errors=True)
+    """The folder of parts, which for a table is there for as long as it takes."""
+    place = scratch_folder(out) if is_table else nullcontext(out)
+    with place as folder, Parts(folder, settings, one_table=is_table).open() as parts:
+        yield parts
 
 
 def embedded(args, sources: list[Source], encoder, parts: Parts) -> tuple[list[dict], dict[str, str]]:

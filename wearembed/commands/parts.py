@@ -2,9 +2,8 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -171,14 +170,14 @@ def read_about(file: Path) -> dict[str, Any]:
         return {}
 
 
-def scratch_folder(out: Path) -> Path:
-    """Where the parts of a table wait until all are there; one that a killed process left is deleted."""
+@contextmanager
+def scratch_folder(out: Path) -> Iterator[Path]:
+    """Where the parts of a table wait until all are there; it goes when the table is written, or cannot be."""
     folder = out.with_name(f".{out.name}.parts")
-    if (folder / RUN).exists():
-        with open(folder / RUN, "ab") as run:
-            disk.lock(run, disk.busy(out))  # or it is of a process that is at work
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
+    with ExitStack() as held:
+        with writing(out):
+            held.enter_context(disk.fleeting(folder, disk.busy(out)))
+        yield folder
 
 
 def join(files: list[Path], out: Path):
