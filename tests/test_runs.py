@@ -54,11 +54,19 @@ def test_rows_read_as_the_array_does(mask, draw):
     for rows, expected in ((told, true), (Rows.of(true), true), (Rows.of(true[::-1]), true[::-1])):
         assert len(rows) == len(expected)
         assert_array_equal(np.asarray(rows), expected)
+        assert all(len(some) <= runs.AT_ONCE for some in rows.pieces())
         assert_array_equal(np.concatenate([np.zeros(0, int), *rows.pieces()]), expected)
         if len(expected):
             places = np.array([draw.randrange(len(expected)) for _ in range(9)])
             assert_array_equal(rows[places], expected[places])
             assert_array_equal(np.asarray(rows.through(Rows.of(places))), expected[places])
+
+
+def test_rows_may_be_more_than_the_store_that_they_are_of_has():
+    """Chosen again and again, as by a bootstrap: how far a place is from its row needs 8 bytes then."""
+    again = Rows.from_pieces((np.zeros(1, np.int64) for _ in range(3)), 2**31)
+    assert again.shift.values.dtype == np.int64
+    assert Rows.of(np.zeros(3, int)).shift.values.dtype == np.int32
 
 
 def test_rows_between_are_a_range():

@@ -1,5 +1,6 @@
 """Windows on disk: what a store gives back, what survives a crash, and that encoders cannot tell it from an array."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -446,10 +447,42 @@ def WindowStoreAt(path, sfreq):
     return WindowStore.create(path, **{**KIND, "sfreq": sfreq})
 
 
-def test_more_shards_than_maps_may_be_open_are_read_all_the_same(full, monkeypatch):
-    monkeypatch.setattr(files, "OPEN", 2)
-    assert_array_equal(full[::-1], X[::-1])
-    assert len(full._folder.maps) == 2
+def test_more_shards_than_maps_may_be_open_are_read_all_the_same(full, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "most_open", lambda: 2)
+    small = WindowStore.create(tmp_path / "small", **KIND, dtype="int16")
+    for _ in range(3):
+        small.append(X[:5], participant="P")
+    for _ in range(2):
+        assert_array_equal(full[::-1], X[::-1])
+        assert_allclose(small[:], np.tile(X[:5], (3, 1, 1)), atol=1e-3)
+        assert len(full._folder.maps) + len(small._folder.maps) == 2
+    del small
+    assert_array_equal(full[:1], X[:1])
+    assert len(full._folder.maps) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_files_that_may_not_be_opened_are_not_called_damaged(full, monkeypatch):
+    def refused(*args, **kwargs):
+        raise OSError(errno.EMFILE, "Too many open files", "000000.npy")
+
+    monkeypatch.setattr(np, "load", refused)
+    with pytest.raises(OSError, match="Too many open files"):
+        full[0]
+
+
+def test_the_log_of_a_store_without_scales_of_its_own_is_what_it_was_before_there_were_any(full):
+    assert {
+        len(shard) for line in (full.path / files.LOG).read_text().splitlines() for shard in json.loads(line)["shards"]
+    } == {4}
+
+
+def test_nothing_is_no_word(tmp_path):
+    store = WindowStore.create(tmp_path / "s", n_channels=1, n_times=4, sfreq=4, units="g")
+    store.append(np.ones((2, 1, 4)), participant="P")
+    store.append(np.ones((2, 1, 4)), participant="P", session=["h", "nan"])
+    assert store.codes("session").tolist() == [-1, -1, 0, 1]
+    assert store.session.tolist() == [None, None, "h", "nan"]
 
 
 # --- encoders

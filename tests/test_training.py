@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import signal
 import subprocess
@@ -219,7 +220,7 @@ def test_an_epoch_has_each_anchor_once_whatever_the_sizes_of_participants_and_se
         assert anchors.n_left_out == n - len(anchors)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 10, 99, 100, 101, 1000, 4097])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 10, 99, 100, 128, 129, 150, 1000, 4097])
 def test_a_computed_order_has_each_number_once(n):
     places, keys = np.arange(n), np.random.default_rng(n).integers(2**64, size=4, dtype=np.uint64)
     orders = [shuffle.shuffled(places, n, key) for key in keys]
@@ -231,11 +232,28 @@ def test_a_computed_order_has_each_number_once(n):
     assert_array_equal(several, np.stack(orders, axis=1))
 
 
-def test_computed_orders_are_as_likely_as_one_another():
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 9, 12, shuffle.FEW, shuffle.FEW + 1])
+def test_pairs_of_places_of_computed_orders_are_as_likely_as_one_another(n):
+    """Of keys that follow one another too, as pools have them."""
+    keys = np.arange(100_000, dtype=np.uint64)[:, None] + np.uint64(2**64 - 5)
+    for one, other in ((0, 1), (0, n - 1), (n // 2, n - 1)):
+        if one != other:
+            first, second = shuffle.shuffled([one, other], n, keys).T
+            counts = np.bincount(first * n + second, minlength=n * n).reshape(n, n)
+            assert (np.diag(counts) == 0).all()
+            assert stats.chisquare(counts[~np.eye(n, dtype=bool)]).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("n", [4, 5, 6])
+def test_computed_orders_are_as_likely_as_one_another(n):
+    keys = np.random.default_rng(0).integers(2**64, size=(100_000, 1), dtype=np.uint64)
+    _, counts = np.unique(shuffle.shuffled(np.arange(n), n, keys), axis=0, return_counts=True)
+    assert len(counts) == math.factorial(n) and stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_neighbours_of_a_computed_order_go_their_own_ways():
     keys = np.random.default_rng(0).integers(2**64, size=(12_000, 1), dtype=np.uint64)
-    _, counts = np.unique(shuffle.shuffled(np.arange(4), 4, keys), axis=0, return_counts=True)
-    assert len(counts) == 24 and stats.chisquare(counts).pvalue > 1e-3
-    large = shuffle.shuffled(np.arange(5), 1_000_003, keys)  # neighbours go their own ways
+    large = shuffle.shuffled(np.arange(5), 1_000_003, keys)
     assert stats.kstest(large.ravel() / 1_000_003, "uniform").pvalue > 1e-3
     assert np.abs(np.corrcoef(large.T) - np.eye(5)).max() < 0.05
 

@@ -32,6 +32,13 @@ class Runs:
         self.stops = stops if long else None
 
     @classmethod
+    def kept(cls, values: np.ndarray) -> "Runs":
+        """Values as they are, a run a row."""
+        runs = cls(values[:0], [])
+        runs.values, runs.stops = values, None
+        return runs
+
+    @classmethod
     def of(cls, values) -> "Runs":
         """The runs of an array."""
         if isinstance(values, cls):
@@ -45,7 +52,9 @@ class Runs:
         """The rows of all parts, one part after the other."""
         values: list[np.ndarray] = []
         stops: list[np.ndarray] = []
-        n = 0
+        n, parts = 0, list(parts)
+        if parts and all(part.stops is None for part in parts):
+            return cls.kept(np.concatenate([part.values for part in parts]))
         for part in parts:
             of_part, until = part.runs()
             values.append(of_part)
@@ -68,8 +77,13 @@ class Runs:
     def order(self) -> tuple["Rows", "Rows"]:
         """The rows by their values, as they come where these are equal; and the place that each row has then."""
         values, stops = self.runs()
-        lengths = np.diff(stops, prepend=0)
         by = np.argsort(values, kind="stable")
+        if self.stops is None:
+            ahead: np.ndarray = (by - np.arange(len(by))).astype(row_type(len(by)))
+            back = np.empty_like(ahead)
+            back[by] = -ahead
+            return Rows(Runs.kept(ahead)), Rows(Runs.kept(back))
+        lengths = np.diff(stops, prepend=0)
         until = np.cumsum(lengths[by])
         begins = np.empty_like(until)
         begins[by] = until - lengths[by]
@@ -109,12 +123,13 @@ class Rows:
             return rows
         rows = np.asarray(rows)
         firsts = range(0, len(rows), AT_ONCE)
-        return cls.from_pieces((rows[first : first + AT_ONCE] for first in firsts), int(rows.max(initial=0)))
+        pieces = (rows[first : first + AT_ONCE] for first in firsts)
+        return cls.from_pieces(pieces, max(len(rows), int(rows.max(initial=0)) + 1))
 
     @classmethod
-    def from_pieces(cls, pieces: Iterable[np.ndarray], largest: int) -> "Rows":
-        """Those of arrays, one after the other, none above the `largest`."""
-        kind, n, parts = row_type(largest + 1), 0, []
+    def from_pieces(cls, pieces: Iterable[np.ndarray], most: int) -> "Rows":
+        """Those of arrays, one after the other; `most` is above each of them and no less than how many there are."""
+        kind, n, parts = row_type(most), 0, []
         for rows in pieces:
             parts.append(Runs.of((rows - np.arange(n, n + len(rows))).astype(kind)))
             n += len(rows)
@@ -135,11 +150,12 @@ class Rows:
     def through(self, rows: "Rows") -> "Rows":
         """The numbers at some places."""
         values, stops = self.shift.runs()
-        largest = int((values + stops).max(initial=0))
-        return Rows.from_pieces((self[some] for some in rows.pieces()), largest)
+        most = max(len(rows), int((values + stops).max(initial=0)))
+        return Rows.from_pieces((self[some] for some in rows.pieces()), most)
 
-    def pieces(self, n: int = AT_ONCE) -> Iterator[np.ndarray]:
+    def pieces(self, n: int | None = None) -> Iterator[np.ndarray]:
         """All numbers, `n` at a time."""
+        n = n or AT_ONCE
         for first in range(0, len(self), n):
             yield self[np.arange(first, min(first + n, len(self)))]
 

@@ -6,15 +6,19 @@ the log is at least and what stands in it: a log that was cut is damage, and not
 """
 
 import copy
+import errno
 import hashlib
 import io
 import json
 import os
 import re
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import ref
 
 import numpy as np
 import pandas as pd
@@ -26,7 +30,6 @@ from ..runs import Runs
 ABOUT, LOG, SEAL, FORMAT = "store.json", "shards.jsonl", "shards.seal", "wearembed-store"
 TOLD = ("format", "version", "n_channels", "n_times", "sfreq", "units", "dtype", "scale")  # of a store
 NAME = re.compile(r"\d{6,}")
-OPEN = 256  # memory maps of a process; each keeps a file open
 
 
 class Shard(NamedTuple):
@@ -37,6 +40,11 @@ class Shard(NamedTuple):
     windows_sha256: str
     index_sha256: str
     scale_sha256: str | None = None  # of int16 with a scale a window; older stores have these in the index
+
+    @property
+    def told(self) -> list:
+        """What the log says of it, which for shards without such a file is what it said before there were any."""
+        return list(self) if self.scale_sha256 is not None else list(self[:4])
 
     @property
     def files(self) -> dict[str, str]:
@@ -56,7 +64,7 @@ class Folder:
         self.read_to, self.swept = 0, False  # bytes of the log that are known; whether leftovers are gone
         self.digest, self.n_logged = hashlib.sha256(), 0  # of those bytes; shards that they tell of
         self.stops = np.zeros(0, np.intp)  # row after the last of each shard
-        self.maps: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
+        self.maps = Maps(path)
         self.scales: dict[str, np.ndarray] = {}
         self.columns: dict[str, tuple[np.ndarray, Runs]] = {}
         self.refresh()
@@ -87,7 +95,7 @@ class Folder:
     def only(self, numbers: Iterable[int]) -> "Folder":
         """The same folder as if these shards were all of it, whatever is appended."""
         some = copy.copy(self)
-        some.shards, some.columns, some.maps = [self.shards[number] for number in numbers], {}, {}
+        some.shards, some.columns = [self.shards[number] for number in numbers], {}
         some.stops = np.cumsum([shard.n_windows for shard in some.shards], dtype=np.intp)
         some.names, some.notes = {shard.name for shard in some.shards}, list(self.notes)
         return some
@@ -110,26 +118,17 @@ class Folder:
         return out
 
     def read_shard(self, number: int, rows: np.ndarray, out: np.ndarray):
-        windows, scale = self.map(number)
+        windows, scale = self.open(self.shards[number])
         rows = rows - (self.stops[number] - self.shards[number].n_windows)
         if scale is None:
             np.take(windows, rows, axis=0, out=out, mode="clip")  # "raise" would go through a copy
         else:
             np.multiply(windows[rows], scale[rows, None, None], out=out)
 
-    def map(self, number: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """A shard's windows as they are on disk, and the scale of each; the oldest of many maps is let go."""
-        found = self.maps.get(number)
-        if found is None:
-            found = self.open(self.shards[number])
-            while len(self.maps) >= OPEN:
-                self.maps.pop(next(iter(self.maps)), None)
-            self.maps[number] = found
-        return found
-
     def open(self, shard: Shard) -> tuple[np.ndarray, np.ndarray | None]:
+        """A shard's windows as they are on disk, and the scale of each."""
         dtype = np.dtype(self.about["dtype"])
-        windows = mapped(self.path / f"{shard.name}.npy", dtype, (shard.n_windows, *self.window_shape))
+        windows = self.maps.map(f"{shard.name}.npy", dtype, (shard.n_windows, *self.window_shape))
         return windows, self.scale_of(shard) if dtype == np.int16 else None
 
     def scale_of(self, shard: Shard) -> np.ndarray:
@@ -137,7 +136,7 @@ class Folder:
         if self.about["scale"] is not None:
             return np.broadcast_to(np.float32(self.about["scale"]), (shard.n_windows,))
         if shard.scale_sha256 is not None:
-            return mapped(self.path / f"{shard.name}.scale", np.dtype(np.float32), (shard.n_windows,))
+            return self.maps.map(f"{shard.name}.scale", np.dtype(np.float32), (shard.n_windows,))
         if shard.name not in self.scales:  # kept when the map is let go, as it takes longer to read than the map
             self.scales[shard.name] = self.read_index(shard, ["scale"])["scale"].to_numpy(np.float32)
         return self.scales[shard.name]
@@ -147,7 +146,7 @@ class Folder:
         try:
             return pd.read_parquet(file, columns=columns)
         except Exception as error:  # Arrow's own, or of what it made of damaged bytes
-            raise ValueError(f"{file} is missing or damaged. Take it from a copy of the store.") from error
+            raise lost(file, error) from error
 
     def column(self, name: str) -> tuple[np.ndarray, Runs]:
         """What a column of text says, in order, and which of it each window of the store has; -1 is nothing."""
@@ -170,9 +169,10 @@ class Folder:
             with pq.ParquetFile(file, read_dictionary=[name]) as table:
                 column = table.read(columns=[name], use_threads=False)[name]
             column = column.dictionary_encode().combine_chunks()
-            return column.dictionary.to_pylist(), column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            words = [word for word in column.dictionary.to_pylist() if word is not None]  # of nothing but missing cells
+            return words, column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         except Exception as error:  # Arrow's own, or of what it made of damaged bytes
-            raise ValueError(f"{file} is missing or damaged. Take it from a copy of the store.") from error
+            raise lost(file, error) from error
 
     def damaged(self) -> Iterator[str]:
         """Files that are not what was written."""
@@ -197,7 +197,8 @@ class Folder:
             yield new
             if new or note is not None:
                 sync_folder(self.path)  # the names of the shards, before the log tells of them
-                told = {"shards": new} if note is None else {"shards": new, "note": note}
+                told: dict = {"shards": [shard.told for shard in new]}
+                told |= {} if note is None else {"note": note}
                 log.write(json.dumps(told).encode() + b"\n")
                 log.flush()
                 os.fsync(log.fileno())
@@ -248,12 +249,61 @@ class Folder:
         return write_pieces(self.path / f"{name}.parquet", [table.getvalue()])
 
 
+class Maps(dict[str, np.ndarray]):
+    """Memory maps of files of a store, by their names. Each keeps its file open, of which a process may have so many.
+
+    So the oldest is let go where there are too many, over all stores of the process.
+    """
+
+    order: deque[tuple[ref, str]] = deque()  # of all stores
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def map(self, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        """A file of numpy's, of which nothing is read yet."""
+        found = self.get(name)
+        if found is None:
+            if len(self.order) >= most_open():
+                self.let_go()
+            found = self[name] = mapped(self.path / name, dtype, shape)
+            self.order.append((ref(self), name))
+        return found
+
+    def let_go(self):
+        """Of the oldest map, and of those whose stores are gone."""
+        there = [(maps, of, name) for of, name in list(self.order) if (maps := of()) is not None]
+        n_old = max(0, len(there) + 1 - most_open())
+        for maps, _, name in there[:n_old]:
+            maps.pop(name, None)
+        self.order.clear()
+        self.order.extend((of, name) for _, of, name in there[n_old:])
+
+
+@cache
+def most_open() -> int:
+    """Files that stores may have open: half of what the process may have."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 256
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1024 if most < 0 else max(8, min(most // 2, 1024))
+
+
+def lost(file: Path, error: Exception) -> Exception:
+    """What to say of a file that could not be read: what the system says, or that it is damaged."""
+    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):  # too many open files, no permission
+        return error
+    return ValueError(f"{file} is missing or damaged. Take it from a copy of the store.")
+
+
 def mapped(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     """A file of numpy's, of which nothing is read yet."""
     try:
         found = np.load(file, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # whatever numpy makes of a damaged header
-        raise ValueError(f"{file} is missing or damaged. Take it from a copy of the store.") from error
+        raise lost(file, error) from error
     if found.shape != shape or found.dtype != dtype:
         raise ValueError(
             f"{file} holds {found.dtype} of shape {found.shape}, and the store says {dtype} of {shape}. Take it from a "

@@ -65,7 +65,8 @@ class LazyWindows:
         ----------
         name : {"participant", "session"}
         """
-        raise NotImplementedError
+        codes = self.codes(name)
+        return None if codes is None else Runs.of(codes)
 
     def codes(self, name: str) -> np.ndarray | None:
         """Number each window's participant or session.
@@ -79,8 +80,7 @@ class LazyWindows:
         array of shape (n_windows,), int32, or None
             Equal where the words are, and in their order; -1 is nothing. None where no window has a word.
         """
-        runs = self.runs(name)
-        return None if runs is None else np.asarray(runs)
+        raise NotImplementedError
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         """Windows of rows from 0 on, float32."""
@@ -151,6 +151,9 @@ class Changed(LazyWindows):
 
     def runs(self, name):
         return self.windows.runs(name)
+
+    def codes(self, name):
+        return self.windows.codes(name)
 
     @property
     def groups(self):

@@ -309,6 +309,22 @@ class WindowStore(LazyWindows):
             codes = codes.through(Rows.between(0, self._n) if self._rows is None else self._rows)
         return codes if codes.values.max(initial=-1) >= 0 else None
 
+    def codes(self, name):
+        """Number each window's word in a column of the index.
+
+        Parameters
+        ----------
+        name : str
+            Of a column of text: participant, session, recording.
+
+        Returns
+        -------
+        array of shape (n_windows,), int32, or None
+            Equal where the words are, and in their order; -1 is nothing. None where no window has a word.
+        """
+        runs = self.runs(name)
+        return None if runs is None else np.asarray(runs)
+
     def _column(self, name: str) -> np.ndarray | None:
         names, codes = self._folder.column(name)[0], self.codes(name)
         if codes is None:
@@ -392,7 +408,9 @@ class WindowStore(LazyWindows):
             yield some[:], {str(c): None if table[c].isna().all() else table[c] for c in table}
 
     def identity(self):
-        digest = hashlib.sha256(json.dumps([self._folder.about, self._folder.shards, self._n]).encode())
+        digest = hashlib.sha256(
+            json.dumps([self._folder.about, [shard.told for shard in self._folder.shards], self._n]).encode()
+        )
         if self._rows is not None:
             for some in self._rows.pieces():
                 digest.update(some.data)
@@ -405,7 +423,8 @@ class WindowStore(LazyWindows):
     def __setstate__(self, state):
         folder = Folder(Path(state["path"]), state.get("shards"))
         grown = state["rows"] is None and folder.n_windows != state["n"]
-        self._open(folder, Rows.between(0, state["n"]) if grown else state["rows"])
+        rows = Rows.between(0, state["n"]) if grown else state["rows"]
+        self._open(folder, None if rows is None else Rows.of(rows))
 
     def __repr__(self):
         n_windows, n_channels, n_times = self.shape

@@ -131,6 +131,10 @@ class ZarrWindows(LazyWindows):
         codes = self.columns[name][1]
         return codes if codes is None or self._rows is None else codes.through(self._rows)
 
+    def codes(self, name):
+        runs = self.runs(name)
+        return None if runs is None else np.asarray(runs)
+
     def _words(self, name: str) -> np.ndarray | None:
         codes = self.codes(name)
         return None if codes is None else self.columns[name][0][codes]

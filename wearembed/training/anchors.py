@@ -49,6 +49,7 @@ class Anchors(Dataset):
         pool, stops = self.groups.runs()
         self.rows = Rows.where(Runs(self.pools.sizes[pool] > (1 if n_mates else 0), stops))
         self.n_left_out = len(X) - len(self.rows)
+        self.blocks = self._joined() if n_mates and sampler == "participants" else self.sessions
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -104,7 +105,7 @@ class Anchors(Dataset):
     def _blocks(self, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Batches of windows that are mates of one another."""
         size = min(self.n_mates + 1, max(2, batch_size // 2))
-        pools = self._joined()
+        pools = self.blocks
         n_blocks = np.maximum(1, np.minimum(-(-pools.sizes // size), pools.sizes // 2))  # none with a single window
         n_blocks[len(n_blocks) - bool(self.n_left_out) :] = 0  # those that are no anchors come last
         until, order = np.cumsum(n_blocks), Within(pools, len(self), rng)
@@ -201,13 +202,21 @@ class Within:
 
 def codes(labels: Runs) -> Runs:
     """0, 1, ... for each label, in their order."""
-    values, stops = labels.runs()
-    return Runs(np.unique(values, return_inverse=True)[1].reshape(-1).astype(row_type(len(labels))), stops)
+    values, kind = labels.values, row_type(len(labels))
+    if values.dtype.kind in "iu" and len(values) and values.min() >= 0 and values.max() < 2 * len(values):
+        to = np.cumsum(np.bincount(values) > 0) - 1  # small numbers need no sorting, which takes memory
+        found = to.astype(kind)[values]
+    else:
+        found = np.unique(values, return_inverse=True)[1].reshape(-1).astype(kind)
+    return Runs.kept(found) if labels.stops is None else Runs(found, labels.stops)
 
 
 def both(one: Runs, other: Runs) -> Runs:
     """A number for each pair of numbers."""
-    stops = np.union1d(one.runs()[1], other.runs()[1])
+    if one.stops is None or other.stops is None:
+        first, second = np.asarray(one, np.int64), np.asarray(other)
+        return Runs.of(first * (second.max(initial=0) + 1) + second)
+    stops = np.union1d(one.stops, other.stops)
     first, second = one[stops - 1].astype(np.int64), other[stops - 1]
     return Runs(first * (second.max(initial=0) + 1) + second, stops)
 

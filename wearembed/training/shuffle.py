@@ -3,7 +3,8 @@
 import numpy as np
 
 LARGE = 2**17  # from so many on an order is computed: a number a row would be memory that grows with the rows
-ROUNDS = 8
+FEW = 128  # up to so many are put in the order of their hashes
+ROUNDS = 12
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio, by which SplitMix64 counts
 
 
@@ -43,19 +44,29 @@ def key(rng: np.random.Generator) -> np.uint64:
 def shuffled(places, n, key) -> np.ndarray:
     """What stands at some places of a random order of 0 to `n` - 1; the three are numbers, or arrays alike.
 
-    A number is taken for two digits, each of which is turned in its turn by a hash of the other; what is not below `n`
-    then goes through it again. Each step can be undone, so that no two places get the same (a Feistel network with
-    cycle walking: Black and Rogaway, Ciphers with Arbitrary Finite Domains, 2002).
+    A few are ranked by their hashes. Of more, a number is taken for two digits, each of which is turned in its turn by
+    a hash of the other; what is not below `n` then goes through it again. Each step can be undone, so that no two
+    places get the same (a Feistel network with cycle walking: Black and Rogaway, Ciphers with Arbitrary Finite Domains,
+    2002). With few places such a network does not reach all orders.
     """
     places, n, key = np.broadcast_arrays(
         np.asarray(places, np.uint64), np.asarray(n, np.uint64), np.asarray(key, np.uint64)
     )
-    x, walking = places.ravel().copy(), np.arange(places.size)
-    n, key = n.ravel(), key.ravel()
+    x, n, key = places.ravel().copy(), n.ravel(), key.ravel()
+    few = n <= FEW
+    x[few] = ranked(x[few], n[few], key[few])
+    walking = np.flatnonzero(~few)
     while len(walking):
         x[walking] = turned(x[walking], n[walking], key[walking])
         walking = walking[x[walking] >= n[walking]]
     return x.reshape(places.shape).astype(np.int64)
+
+
+def ranked(x: np.ndarray, n: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """How many of the numbers below `n` have a hash below that of `x`."""
+    others = np.arange(n.max(initial=0), dtype=np.uint64)
+    theirs, own = mixed(mixed(key)[:, None] ^ others), mixed(mixed(key) ^ x)
+    return ((theirs < own[:, None]) & (others < n[:, None])).sum(1).astype(np.uint64)
 
 
 def turned(x: np.ndarray, n: np.ndarray, key: np.ndarray) -> np.ndarray:
