@@ -124,6 +124,8 @@ class Anchors(Dataset):
         number, stops = self.sessions.code.runs()
         who = self.groups[stops - 1]
         anchor, alone = self.pools.sizes[who] > 1, self.sessions.sizes[number] == 1
+        if not alone.any():
+            return self.sessions
         n_alone = np.bincount(who[alone], minlength=len(self.pools.sizes))
         first = np.full(len(self.pools.sizes), len(self.sessions.sizes))
         np.minimum.at(first, who[~alone], number[~alone])
