@@ -173,7 +173,10 @@ WRONG = {
     "misspelt label": ("participant,Activty\nP0,rest\n", "Expected a column 'activity' .* Did you mean Activty?"),
     "twice": ("participant,activity,activity\nP0,a,b\n", "has two columns called activity"),
     "start alone": ("participant,start,activity\nP0,2026-03-01,a\n", "has a column start alone"),
-    "nobody": ("participant,activity\n1,a\n2,b\n", "names 1, 2, and the store has P0, P1, P2, P3, P4 and 1 more"),
+    "nobody": (
+        "participant,activity\n1,a\ntime=5,b\n",
+        "names '1', 'time=5', and the store has 'P0', 'P1', .* 'P4' and 1 more",
+    ),
     "doubled": (
         "participant,activity\nP0,a\nP1,a\nP0,b\n",
         "has 2 labels of 'P0', 'a', 'b', on lines 2 and 4. Keep one",

@@ -231,8 +231,8 @@ def check_known(own: pd.Series, whose: pd.Series, index: pd.DataFrame, keys: lis
     """An error where a table tells of nobody in the store, or of recordings that are of more than one participant."""
     if not whose.isin(own).any():
         raise ValueError(
-            f"{file} tells of no {keys[-1]} of the store: it names {few(whose.unique())}, and the store has "
-            f"{few(own.dropna().unique())}. Write them as the store does."
+            f"{file} tells of no {keys[-1]} of the store: it names {few([*map(repr, whose.unique())])}, and the store "
+            f"has {few([*map(repr, own.dropna().unique())])}. Write them as the store does."
         )
     if keys == ["recording"]:
         owners = index.groupby("recording")["participant"].nunique()
