@@ -325,7 +325,7 @@ def test_parts_made_otherwise_are_not_mixed(study, tmp_path, capsys):
     call = ["embed", str(study / "carl.csv"), "-o", str(tmp_path / "out"), "--quiet"]
     assert main(call) == 0
     assert main([*call, "--pool", "minute"]) == 1
-    assert "holds parts of another run (pool: None, now minute)" in capsys.readouterr().err
+    assert "holds parts of another run (--pool: not said, now minute)" in capsys.readouterr().err
     other = tmp_path / "elsewhere" / "carl.csv"
     write_csv(other, n_windows=2, seed=5)
     assert main(["embed", str(other), *call[2:]]) == 1

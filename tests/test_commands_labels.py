@@ -1,6 +1,7 @@
 """Labels of a table, joined to a store's windows by ``wearembed evaluate --labels``."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from wearembed import HandmadeFeatures, WindowStore, datasets
 from wearembed.__main__ import main
 from wearembed.commands.labels import join
+from wearembed.commands.stretches import read_times
 from wearembed.evaluation import linear_probe
 
 SECONDS = 2.56
@@ -171,8 +173,14 @@ WRONG = {
     "misspelt label": ("participant,Activty\nP0,rest\n", "Expected a column 'activity' .* Did you mean Activty?"),
     "twice": ("participant,activity,activity\nP0,a,b\n", "has two columns called activity"),
     "start alone": ("participant,start,activity\nP0,2026-03-01,a\n", "has a column start alone"),
-    "nobody": ("participant,activity\n1,a\n2,b\n", "names 1, 2, and the store has P0, P1, P2, P3, P4 and 1 more"),
-    "doubled": ("participant,activity\nP0,a\nP1,a\nP0,b\n", "has 2 labels of P0, a, b, on lines 2 and 4. Keep one"),
+    "nobody": (
+        "participant,activity\n1,a\ntime=5,b\n",
+        "names '1', 'time=5', and the store has 'P0', 'P1', .* 'P4' and 1 more",
+    ),
+    "doubled": (
+        "participant,activity\nP0,a\nP1,a\nP0,b\n",
+        "has 2 labels of 'P0', 'a', 'b', on lines 2 and 4. Keep one",
+    ),
     "nameless": ("participant,activity\nP0,a\n,b\n", "has no participant on line 3"),
     "empty": ("participant,activity\nP0,\nP1,NA\n", "has no label in column 'activity'"),
     "nothing": ("", "Expected a column 'activity' .*found none"),
@@ -184,7 +192,7 @@ WRONG = {
     "overlap": (
         "participant,start,stop,activity\nP0,2026-03-01 08:00,2026-03-01 09:00,a\n"
         "P0,2026-03-01 08:59,2026-03-01 10:00,b\n",
-        "Two labels of .* overlap for P0: a on line 2 and b on line 3. Let one stop where the other starts",
+        "Two labels of .* overlap for 'P0': 'a' on line 2 and 'b' on line 3. Let one stop where the other starts",
     ),
     "backwards": (
         "participant,start,stop,activity\nP0,2026-03-01 08:00,2026-03-01 07:00,a\n",
@@ -195,6 +203,20 @@ WRONG = {
         "Expected a time such as .* in start of .*, got '1.3.2026 8 Uhr' on line 2",
     ),
     "milliseconds": ("participant,start,stop,activity\nP0,1772352000000,1772352001000,a\n", "seconds since 1970"),
+    "inside another": (
+        "participant,start,stop,activity\nP0,2026-03-01 08:00,2026-03-01 08:02,a\n"
+        "P0,2026-03-01 08:00:10,2026-03-01 08:00:20,a\nP0,2026-03-01 08:01,2026-03-01 08:01:30,time=5\n",
+        "overlap for 'P0': 'a' on line 2 and 'time=5' on line 4",
+    ),
+    "now": ("participant,start,stop,activity\nP0,2026-03-01 08:00,now,a\n", "in stop of .*, got 'now' on line 2"),
+    "a word": (
+        "participant,activity\nP0,1\nP1,2\nP2,3\nP3,4\nP4,five\n",
+        "Expected numbers in column 'activity' .* as most of it are, got 'five' on line 6.* --task classification",
+    ),
+    "thousands": (
+        'participant,activity\nP0,"1,000"\nP1,2\nP2,3\nP3,4\nP4,5\n',
+        "got '1,000' on line 2. Write a number",
+    ),
     "open end": ("participant,start,stop,activity\nP0,2026-03-01 08:00,,a\n", "has no stop on line 2"),
     "one person": ("participant,activity\nP0,a\n", "got --folds 2 and 1 participant"),
 }
@@ -251,3 +273,101 @@ def test_numbers_with_a_comma_and_words_that_look_like_none(days, tmp_path):
     (tmp_path / "a.csv").write_text('\ufeffparticipant;bmi;fall\nP0;21,5;None\nP1;30;"yes; once"\n', encoding="utf-8")
     assert join(index, SECONDS, tmp_path / "a.csv", "bmi").values.tolist() == [21.5, 30]
     assert join(index, SECONDS, tmp_path / "a.csv", "fall").values.tolist() == ["None", "yes; once"]
+
+
+@pytest.mark.parametrize(
+    ("text", "zoned"),
+    [
+        ("2026-03-02T0900+0100", True),
+        ("20260302T080000Z", True),
+        ("2026-03-02T08+01", True),
+        ("2026-03-02 08:00:00.5 -03:30", True),
+        ("2026-03-02 08:00:00", False),
+        ("20260302T0800", False),
+        ("2026-03-02", False),
+    ],
+)
+def test_a_time_zone_is_seen_however_a_time_is_written(text, zoned):
+    times = pd.Series([text], name="start")
+    time, found = read_times(times, pd.Series([2]), Path("a.csv"))
+    assert found.tolist() == [zoned] == [pd.Timestamp(text).tz is not None]
+    stamp = pd.Timestamp(text)
+    assert pd.Timestamp(time[0], unit="us") == (stamp.tz_convert(None) if zoned else stamp)
+
+
+def test_a_column_of_times_beside_one_of_numbers_is_asked_for_its_zone(days, tmp_path):
+    index = WindowStore(days[0]).index
+    tokyo = index.assign(start=index["start"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"))
+    head, row = "participant,start,stop,act\n", "P0,1772352000,2026-03-01 08:10{},sit\n"
+    (tmp_path / "a.csv").write_text(head + row.format(""))
+    with pytest.raises(ValueError, match="windows of the store name a time zone, and the times of .* do not"):
+        join(tokyo, SECONDS, tmp_path / "a.csv", "act")
+    (tmp_path / "a.csv").write_text(head + row.format("Z"))
+    assert (join(tokyo, SECONDS, tmp_path / "a.csv", "act").codes == 0).sum() == N
+    with pytest.raises(ValueError, match="name a time zone, and the windows of the store do not"):
+        join(index, SECONDS, tmp_path / "a.csv", "act")
+
+
+def test_stretches_may_begin_and_end_in_times_that_nobody_lives_in(days, tmp_path):
+    index = WindowStore(days[0]).index
+    (tmp_path / "a.csv").write_text("participant,start,stop,act\nP0,1600-01-01,9999-12-31 00:00,sit\n")
+    assert (join(index, SECONDS, tmp_path / "a.csv", "act").codes == 0).sum() == N
+
+
+def test_windows_of_others_and_clocks_without_names_are_not_told_of(days, tmp_path):
+    index = WindowStore(days[0]).index
+    far = index["start"].where(index["participant"] == "P0", index["start"] + pd.DateOffset(years=3))
+    tokyo = index.assign(start=far.dt.tz_localize("Asia/Tokyo"))
+    (tmp_path / "a.csv").write_text("participant,start,stop,act\nP0,2026-03-01 08:00Z,2026-03-01 09:00Z,sit\n")
+    told = r"lie from 2026-02-28 23:00:00 UTC to 2026-02-28 23:00:2.* UTC, and .* from 2026-03-01 08:00:00 UTC"
+    with pytest.raises(ValueError, match=told):
+        join(tokyo, SECONDS, tmp_path / "a.csv", "act")
+    with pytest.raises(ValueError, match=r"no window of the store says when it began, of those that it names"):
+        join(index.assign(start=far.where(index["participant"] != "P0")), SECONDS, tmp_path / "a.csv", "act")
+
+
+def test_missing_cells_and_decimal_commas_however_they_are_written(days, tmp_path):
+    index, file = WindowStore(days[0]).index, tmp_path / "a.csv"
+
+    def values(text):
+        file.write_text(text)
+        return join(index, SECONDS, file, "n").values.tolist()
+
+    assert values("participant,n\nP0,n/a\nP1,#N/A\nP2,null\nP3,<NA>\nP4,1.5\nP5,None\n"[:-8]) == [1.5]
+    assert values("participant,n\nP0,N/A\nP1,None\n") == ["None"]
+    assert values("participant\tn\nP0\t1,5\nP1\t2\n") == [1.5, 2]
+    assert values('participant,n\nP0,"1,5"\nP1,2\n') == [1.5, 2]
+    assert values('participant,n\nP0,"1,500"\nP1,"2,25"\n') == [1.5, 2.25]
+
+
+def test_lines_before_the_names_are_passed_over_and_counted(days, tmp_path):
+    index, file = WindowStore(days[0]).index, tmp_path / "a.csv"
+    file.write_text("sep=;\n\n;;\nparticipant;n\nP0;1\nP1;2\n")
+    assert join(index, SECONDS, file, "n").values.tolist() == [1, 2]
+    file.write_text("\nparticipant;n\nP0;1\nP0;2\n")
+    with pytest.raises(ValueError, match="on lines 3 and 4"):
+        join(index, SECONDS, file, "n")
+
+
+def test_words_and_folders_are_refused_by_name(days, weights, tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("participant,activity\nP0,1\nP1,sit\nP2,walk\n")
+    code, document = evaluated(days, weights, tmp_path / "a.csv", capsys, "--task", "regression")
+    assert code == 1 and "for a regression, got 'sit' on line 3. Write a number or an empty cell." in document["error"]
+    assert "found a folder. Name a file in it" in refusal(days, weights, tmp_path, capsys)
+
+
+@pytest.mark.filterwarnings("always:Each participant has one label")
+def test_errors_and_warnings_of_the_library_speak_of_options(days, weights, tmp_path, capsys):
+    store = WindowStore.create(tmp_path / "s", n_channels=3, n_times=256, sfreq=100, units="g")
+    for person in range(4):
+        data = datasets.make_motion(1, 4, random_state=person).data
+        store.append(data, participant=f"P{person}", own=f"is{person}", half="ab"[person % 2])
+    call = ["evaluate", str(weights), str(store.path), "--folds", "2", "--target"]
+    assert main([*call, "own"]) == 1
+    told = capsys.readouterr().err
+    assert "Is the target the participant itself?" in told and "embedding_report" not in told
+    assert '--task "regression"' in told
+    assert main([*call, "own", "--task", "regression"]) == 1
+    assert "column 'own' has words, such as 'is0'. Say --task classification" in capsys.readouterr().err
+    assert main([*call, "half"]) == 0
+    assert "by wearembed embed --pool participant" in capsys.readouterr().err

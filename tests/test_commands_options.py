@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,12 +77,17 @@ def test_parts_of_other_columns_are_not_mixed(odd, weights, tmp_path, monkeypatc
     monkeypatch.setattr(commands.arguments, "DEFAULT", str(weights))
     call = ["embed", odd[0], "-o", tmp_path / "parts"]
     shown(capsys, *call, *ODD)
-    assert "holds parts of another run (columns: " in shown(capsys, *call, "--columns", "3,2,1", code=1)
+    assert "parts of another run (--columns: chest_1,chest_2,chest_3, now 3,2,1;" in shown(
+        capsys, *call, "--columns", "3,2,1", code=1
+    )
+    assert "chest_3, now not said; --time: when, now no)" in shown(capsys, *call, "--no-time", code=1)
 
 
 def test_what_is_said_of_a_recording_is_not_said_of_something_else(weights, capsys):
     told = shown(capsys, "info", weights, "--time-unit", "ms", "--no-time", code=1)
     assert "of which alone --time, --time-unit could say something" in told
+    for said in (["--columns", "x"], ["--sfreq", "3"]):
+        assert f"A recording is named with {said[0]}, which" in shown(capsys, "info", *said, code=1)
 
 
 # --------------------------------------------------------------------------------- errors name options
@@ -94,7 +100,8 @@ def test_errors_of_readers_name_options(odd, tmp_path, capsys):
     told = shown(capsys, "info", odd[0], "--columns", "1,2,3", "--no-time", code=1)
     assert "Name it with --time, or give the rate with --sfreq if the rows" in told
     told = shown(capsys, "store", odd[0], *out, *ODD, "--sfreq", 50, code=1)
-    assert "was expected at --sfreq 50 Hz" in told and "or give --no-time to believe" in told
+    assert "was expected at --sfreq 50 Hz" in told and "Leave --sfreq out to believe the stamps" in told
+    assert "or give --no-time to believe --sfreq." in told
     assert "Declare --units 'g', or convert" in shown(capsys, "info", odd[0], *ODD, "--units", "mg", code=1)
 
 
@@ -122,8 +129,55 @@ def test_only_parameters_that_are_options_become_options():
         "Pass cut(recordings, seconds=2.56, sfreq=100), or set_params(units='g', step=f(1)).",
         "in /data/sfreq=64/a.csv and sfreq=64/a.csv and time=1.csv and 'columns=2'",
         "n_times=4",
+        "'time=5' on line 3",
     ):
         assert said(same, *store) == same
+    began = time.perf_counter()
+    assert said("a" * 100_000, *store) == "a" * 100_000
+    assert time.perf_counter() - began < 2
+
+
+def test_words_of_the_call_stay_as_they_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "found nothing at time=3" in shown(capsys, "embed", "time=3", "-o", "o", code=1)
+
+
+def test_numbers_that_are_none_are_told_of_in_words(capsys):
+    for call in (["--sfreq", "abc"], ["--min-coverage", "much"]):
+        with pytest.raises(SystemExit):
+            main(["store", "a.csv", "-o", "s", *call])
+        assert f"expected a number, got '{call[1]}'" in capsys.readouterr().err
+
+
+def test_names_of_columns_come_before_places_and_may_have_commas(tmp_path, capsys):
+    motion = datasets.make_motion(1, 6, random_state=0)
+    signal = np.concatenate(list(motion.data), axis=1)
+    table = pd.DataFrame({"clock": np.arange(signal.shape[1]) * 10.0, "noise": 7.0})
+    table[["7", "1", "acc, z"]] = signal.T
+    table.to_csv(tmp_path / "a.csv", index=False)
+    call = ["info", tmp_path / "a.csv", "--time", "0", "--time-unit", "ms", "--columns"]
+    assert "3 channels (7, 1, acc, z) in g" in shown(capsys, *call, '7,1,"acc, z"')
+    assert "3 channels (7, 1, acc, z) in g" in shown(capsys, *call, "2,3,4")
+    assert "'9' in" in (told := shown(capsys, *call, "7,1,9", code=1)) and "by name or by place" in told
+
+
+def test_a_file_that_is_in_a_store_is_not_read_in_another_way(odd, tmp_path, capsys):
+    call = ["store", odd[0], "-o", tmp_path / "s"]
+    shown(capsys, *call, *ODD)
+    told = shown(capsys, *call, "--columns", "3,2,1", "--time", "when", code=1)
+    assert "as it was read with --columns ['chest_1', 'chest_2', 'chest_3'], not ['3', '2', '1']. Read it" in told
+    assert "1 in the store, 0 failed" in shown(capsys, *call, *ODD)
+    assert len(WindowStore(tmp_path / "s")) == 6
+
+
+@pytest.mark.filterwarnings("ignore:.*the net stays untrained")
+def test_other_seeds_and_no_epochs_are_told_of_as_they_are(weights, tmp_path, capsys):
+    call = ["pretrain", weights.parent / "cohort", "-o", tmp_path / "w", *SMALL]
+    told = shown(capsys, *call, "--set", "max_epochs=0")
+    assert "trained" in told and "complete" not in told
+    shown(capsys, *call, "--set", "max_epochs=1")
+    told = shown(capsys, *call, "--set", "max_epochs=1", "--seed", "1", code=1)
+    assert "Name another folder with -o, or delete that one" in told and "checkpoint_dir" not in told
 
 
 # --------------------------------------------------------------------------------- at once, and once
@@ -210,7 +264,14 @@ def test_a_card_is_as_wide_as_the_terminal(weights, monkeypatch, capsys, columns
 
 
 def test_every_command_that_reads_recordings_takes_the_same():
-    said = {"columns": ["a", 2, "b,c"], "time": False, "time_unit": "ms", "sfreq": 5.0, "units": "mg", "sensor": "bvp"}
+    said = {
+        "columns": ["a", "2", "b,c"],
+        "time": False,
+        "time_unit": "ms",
+        "sfreq": 5.0,
+        "units": "mg",
+        "sensor": "bvp",
+    }
     words = [
         "--columns",
         'a,2,"b,c"',

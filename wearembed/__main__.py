@@ -6,6 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 
 from . import __version__
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     args.call = given
     with warnings.catch_warnings():
-        warnings.showwarning = warn
+        warnings.showwarning = partial(warn, args)
         outcome = attempted(args)
     if args.json or outcome.lines:
         say(outcome.json() if args.json else outcome.text())
@@ -65,9 +66,9 @@ def refused(args, message: str, code: int) -> Outcome:
     return Outcome({"command": args.command, "error": message, "code": code}, code=code)
 
 
-def warn(message, category, filename, lineno, file=None, line=None):
+def warn(args, message, category, filename, lineno, file=None, line=None):
     """A warning in a line, without the code that it comes from."""
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"warning: {in_options(' '.join(str(message).split()), args)}", file=sys.stderr)
 
 
 def say(text: str, end: str = "\n"):

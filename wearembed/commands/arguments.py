@@ -110,7 +110,11 @@ def tables(one: argparse.ArgumentParser):
     """What is said to `read_recording`, by every command that reads recordings."""
     files = one.add_argument_group("what recordings do not say themselves")
     files.add_argument(
-        "--columns", type=columns, metavar="A,B,C", help="channels of tables, by name or by place, counted from 0"
+        "--columns",
+        type=columns,
+        metavar="A,B,C",
+        help="channels of tables, by name, or by place, counted from 0, where no column is called so; a name with a "
+        'comma in it stands in double quotes, and then all of them in single ones: \'"acc, x","acc, y"\'',
     )
     clock = files.add_mutually_exclusive_group()
     clock.add_argument("--time", type=column, metavar="COLUMN", help="time stamps of tables, by name or by place")
@@ -329,26 +333,33 @@ def card(one: argparse.ArgumentParser):
 # --------------------------------------------------------------------------------- values
 
 
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
+
+
 def seconds(text: str) -> float:
-    value = float(text)
+    value = number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
     return value
 
 
-def columns(text: str) -> list[str | int]:
-    """Names with commas between them; one that has commas itself stands in double quotes."""
+def columns(text: str) -> list[str]:
+    """Names or places with commas between them; a name that has commas itself stands in double quotes."""
     return [column(name) for name in next(csv.reader([text], skipinitialspace=True)) or [text]]
 
 
-def column(text: str) -> str | int:
+def column(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError(f"expected the name of a column, got {text!r}")
-    return int(text) if re.fullmatch(r"\d+", text.strip()) else text.strip()
+    return text.strip()
 
 
 def share(text: str) -> float:
-    value = float(text)
+    value = number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {text!r}")
     return value
@@ -374,14 +385,29 @@ def spelling(one: argparse.ArgumentParser) -> dict[str, str]:
     return told
 
 
-CODE = r"[\w.]+\((?:[^()]|\([^()]*\))*\)"  # a call, which is for Python
+LIBRARY = {  # what the library says to Python, and what it is in the shell
+    "by RecordingEncoder(pool='participant')": "by wearembed embed --pool participant",
+    "Name another checkpoint_dir, or delete that one": "Name another folder with -o, or delete that one",
+    "Is y the participant itself? How well embeddings know people again is told by evaluation.embedding_report.": (
+        "Is the target the participant itself?"
+    ),
+    "y holds ": "the target holds ",
+    "y names one class": "the target names one class",
+}
+CODE = r"(?<![\w.])[\w.]+\((?:[^()]|\([^()]*\))*\)"  # a call, which is for Python
 A_PATH = r"[^\s'\"]*(?:[/\\]|\.[A-Za-z])"
 
 
 def in_options(text: str, args) -> str:
-    """An error that speaks of parameters of Python as one that speaks of the options that this command has."""
+    """An error that speaks of parameters of Python as one that speaks of the options that this command has.
+
+    Words of the call itself stay as they are.
+    """
+    for code, words in LIBRARY.items():
+        text = text.replace(code, words)
     names = "|".join(re.escape(name) for name in sorted(args.spelling, key=len, reverse=True))
-    pattern = rf"{CODE}|(?<![\w./\\='\"-])(?P<name>{names})(?!{A_PATH})(?P<value>(?=[\w'\"\[{{-]))?"
+    own = "".join(rf"(?<!\S){re.escape(word)}(?!\w)|" for word in getattr(args, "call", ()) if "=" in word)
+    pattern = rf"{own}{CODE}|(?<![\w./\\='\"-])(?P<name>{names})(?!{A_PATH})(?P<value>(?=[\w'\"\[{{-]))?"
 
     def said(found: re.Match) -> str:
         if found["name"] is None:

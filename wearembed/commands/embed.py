@@ -163,7 +163,7 @@ def one_recording(args, source: Source, model: RecordingEncoder, parts: Parts, b
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         recording = read_recording(source.path, participant=source.participant, **said_of_recordings(args))
-    said = [" ".join(str(warning.message).split()) for warning in told]
+    said = [in_options(" ".join(str(warning.message).split()), args) for warning in told]
     for one in said:
         tqdm.write(f"warning: {source.name}: {one}", file=sys.stderr)
     about = facts(recording, said, args.nonwear)

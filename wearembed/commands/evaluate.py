@@ -20,6 +20,7 @@ def run(args) -> Outcome:
         raise ValueError(f"-o names a table to write, ending in .csv or .json; got {args.out}.")
     store = WindowStore(args.store)
     windows, y, labels = labelled(store, args)
+    check_task(y, args)
     check_people(windows, args)
     # What is wrong is told before torch is loaded, which takes seconds.
     from ..encoders import Encoder, HandmadeFeatures
@@ -57,7 +58,7 @@ def labelled(store: WindowStore, args) -> tuple[WindowStore, np.ndarray, Labels 
     """The windows that have a label, none of which is read, and their labels; what a table says of them."""
     if args.labels is None:
         return *by_store(store, args.target), None
-    labels = join(store.index, store.n_times / store.sfreq, args.labels, args.target)
+    labels = join(store.index, store.n_times / store.sfreq, args.labels, args.target, args.task)
     known = labels.codes >= 0
     return store.rows(known), labels.values[labels.codes[known]], labels
 
@@ -75,6 +76,15 @@ def by_store(store: WindowStore, target: str) -> tuple[WindowStore, np.ndarray]:
         raise ValueError(f"No window of {store.path} has a {target}. Join those of a table: --labels TABLE.csv.")
     y = index.loc[known, target]
     return store.rows(known), y.to_numpy(dtype=None if pd.api.types.is_numeric_dtype(y) else str)
+
+
+def check_task(y: np.ndarray, args):
+    """An error where words are to be told as numbers."""
+    if args.task == "regression" and y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"--task regression tells numbers, and column {args.target!r} has words, such as {str(y[0])!r}. Say --task "
+            f"classification, or name another column."
+        )
 
 
 def check_people(windows: WindowStore, args):

@@ -13,7 +13,7 @@ from ..embedding.manifest import ABOUT as BY_STORE
 from ..recordings import read_recording
 from ..stores import WindowStore
 from ..stores.files import ABOUT
-from .arguments import said_of_recordings
+from .arguments import in_options, said_of_recordings
 from .outcome import Outcome, count, duration, share, wrapped
 from .parts import FAILURES, RUN
 from .quality import facts
@@ -27,6 +27,7 @@ def run(args) -> Outcome:
     if args.what is None:
         if args.verify:
             raise ValueError("--verify looks at one thing: name it, such as wearembed/relcon-synthetic.")
+        refuse_said(args)
         return of_bundled()
     path = Path(args.what).expanduser()
     if path.is_file() and path.suffix != ".parquet" or (path.is_dir() and is_e4(path)):
@@ -49,6 +50,8 @@ def run(args) -> Outcome:
 def refuse_said(args):
     """An error where something is said of a recording, and there is none."""
     said = ", ".join("--" + name.replace("_", "-") for name in said_of_recordings(args))
+    if said and args.what is None:
+        raise ValueError(f"A recording is named with {said}, which says something of it: wearembed info P01.csv ...")
     if said:
         raise ValueError(f"There is no recording at {args.what}, of which alone {said} could say something.")
 
@@ -309,7 +312,7 @@ def of_recording(path: Path, args) -> Outcome:
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always")
         recording = read_recording(path, **said_of_recordings(args))
-    about = facts(recording, [" ".join(str(warning.message).split()) for warning in noted])
+    about = facts(recording, [in_options(" ".join(str(warning.message).split()), args) for warning in noted])
     about = {key: value for key, value in about.items() if key not in ("timeline", "worn", "dated")}
     told = {"command": "info", "kind": "recording", "path": path, **about}
     return Outcome(told, recording_lines(told))

@@ -3,7 +3,9 @@
 import csv
 import difflib
 import io
+import re
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,12 @@ from .stretches import by_time
 
 KEYS = ("participant", "recording")  # whose a label is
 TIMES = ("start", "stop")  # of a stretch of time
-NONE = ["", "NA", "NaN", "nan"]  # cells that say nothing; "None" may be a class
+NONE = [  # cells that say nothing, as pandas has it; but "None" may be a class
+    *("", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NULL", "null"),
+    *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+]
+MOST = 0.8  # of cells that are numbers: the others are mistakes
+THOUSANDS = r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?"  # or three decimals, which nobody can tell
 LINE = object()  # a name that no column of a table has
 
 
@@ -50,7 +57,7 @@ class Labels:
     foreign: list[str]
 
 
-def join(index: pd.DataFrame, seconds: float, file: Path, target: str) -> Labels:
+def join(index: pd.DataFrame, seconds: float, file: Path, target: str, task: str = "auto") -> Labels:
     """Labels of windows.
 
     Parameters
@@ -64,8 +71,10 @@ def join(index: pd.DataFrame, seconds: float, file: Path, target: str) -> Labels
         of time; and `target`.
     target : str
         Column of labels.
+    task : {"auto", "classification", "regression"}, default="auto"
+        What they are for.
     """
-    table = read(file, target)
+    table = read(file, target, task)
     keys = [name for name in KEYS if name in table]
     own, whose = named(index, keys, file), named(table, keys, file)
     check_known(own, whose, index, keys, file)
@@ -87,7 +96,7 @@ def join(index: pd.DataFrame, seconds: float, file: Path, target: str) -> Labels
 # --------------------------------------------------------------------------------- the table
 
 
-def read(file: Path, target: str) -> pd.DataFrame:
+def read(file: Path, target: str, task: str) -> pd.DataFrame:
     """The rows that have a label, called so; keys and times as text; the line that each stands on."""
     between, names, rows = cells(file)
     check_columns(names, target, file)
@@ -101,8 +110,9 @@ def read(file: Path, target: str) -> pd.DataFrame:
         nameless = table["line"][table[name] == ""]
         if len(nameless):
             raise ValueError(f"{file} has no {name} on {lines(nameless.tolist())}. Say it, or delete the row.")
-    table["label"] = as_numbers(table["label"], comma=between == ";")
-    return table
+    numbers = as_numbers(table["label"], between)
+    check_numbers(table, numbers, target, task, file)
+    return table.assign(label=numbers) if numbers.notna().all() else table
 
 
 def cells(file: Path) -> tuple[str, list[str], list[list]]:
@@ -111,11 +121,17 @@ def cells(file: Path) -> tuple[str, list[str], list[list]]:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"Expected a table of labels at {file}, found nothing there. Name another.") from error
+    except IsADirectoryError as error:
+        raise ValueError(f"Expected a table of labels at {file}, found a folder. Name a file in it.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is no text in UTF-8. Save the table as CSV in UTF-8.") from error
-    between = max(",;\t", key=text.partition("\n")[0].count)
+    written = text.split("\n")
+    before = list(takewhile(says_nothing, written))
+    between = max(",;\t", key="".join(written[len(before) : len(before) + 1]).count)
     reader = csv.reader(io.StringIO(text), delimiter=between, strict=True)
     try:
+        for _ in before:
+            next(reader, None)
         names = [name.strip() for name in next(reader, [])]
         rows = [[*(cell.strip() for cell in row), reader.line_num] for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
@@ -131,10 +147,31 @@ def cells(file: Path) -> tuple[str, list[str], list[list]]:
     return between, names, rows
 
 
-def as_numbers(labels: pd.Series, comma: bool) -> pd.Series:
-    """Numbers where all are; else words."""
-    numbers = pd.to_numeric(labels.str.replace(",", ".") if comma else labels, errors="coerce")
-    return numbers if np.isfinite(numbers).all() else labels
+def says_nothing(line: str) -> bool:
+    """Whether a line before the names is empty, or tells Excel alone what stands between cells: ``sep=;``."""
+    return not line.strip(' ,;\t"') or bool(re.match('"?sep=', line, re.IGNORECASE))
+
+
+def as_numbers(labels: pd.Series, between: str) -> pd.Series:
+    """Numbers, with a point or a comma before their decimals; of what is none, NaN."""
+    commas = labels[labels.str.contains(",", regex=False)]
+    if between != "," or not commas.str.fullmatch(THOUSANDS).all():
+        labels = labels.str.replace(",", ".", regex=False)
+    return pd.to_numeric(labels, errors="coerce").replace([np.inf, -np.inf], np.nan)
+
+
+def check_numbers(table: pd.DataFrame, numbers: pd.Series, target: str, task: str, file: Path):
+    """An error where labels are to be numbers, because of the task or of most of them, and one is none."""
+    others = numbers.isna().to_numpy()
+    few_others = task == "auto" and (~others).mean() >= MOST
+    if others.any() and (task == "regression" or few_others):
+        first = table.iloc[int(np.argmax(others))]
+        cure = ", or say --task classification if they are names of classes" if few_others else ""
+        why = "as most of it are" if few_others else "for a regression"
+        raise ValueError(
+            f"Expected numbers in column {target!r} of {file}, {why}, got {first['label']!r} on line {first['line']}. "
+            f"Write a number or an empty cell{cure}."
+        )
 
 
 def check_columns(names: list[str], target: str, file: Path):
@@ -146,7 +183,7 @@ def check_columns(names: list[str], target: str, file: Path):
     if twice:
         raise ValueError(f"{file} has two columns called {twice[0]}. Rename one.")
     if target not in names:
-        raise ValueError(f"Expected a column {target!r} in {file}, {found}. {meant(target, names)}")
+        raise ValueError(f"Expected a column {target!r} in {file}, {found}. {meant(target, names)}".rstrip())
     if not set(KEYS) & set(names):
         others = [name for name in names if name != target]
         raise ValueError(
@@ -194,8 +231,8 @@ def check_known(own: pd.Series, whose: pd.Series, index: pd.DataFrame, keys: lis
     """An error where a table tells of nobody in the store, or of recordings that are of more than one participant."""
     if not whose.isin(own).any():
         raise ValueError(
-            f"{file} tells of no {keys[-1]} of the store: it names {few(whose.unique())}, and the store has "
-            f"{few(own.dropna().unique())}. Write them as the store does."
+            f"{file} tells of no {keys[-1]} of the store: it names {few([*map(repr, whose.unique())])}, and the store "
+            f"has {few([*map(repr, own.dropna().unique())])}. Write them as the store does."
         )
     if keys == ["recording"]:
         owners = index.groupby("recording")["participant"].nunique()
@@ -219,7 +256,8 @@ def by_name(own: pd.Series, table: pd.DataFrame, values: np.ndarray, file: Path)
     if len(doubled):
         first = doubled[doubled["whose"] == doubled["whose"].iloc[0]]
         raise ValueError(
-            f"{file} has {len(first)} labels of {first['whose'].iloc[0]}, {few(values[first['code']])}, on "
+            f"{file} has {len(first)} labels of {first['whose'].iloc[0]!r}, "
+            f"{few([repr(str(one)) for one in values[first['code']]])}, on "
             f"{lines(first['line'].to_numpy())}. Keep one; labels of stretches of time have columns start and stop."
         )
     return own.map(table.set_index("whose")["code"]).fillna(-1).astype(int).to_numpy()

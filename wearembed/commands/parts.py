@@ -70,7 +70,9 @@ class Parts:
             then = {}  # a crash while it was written, before there was any part
         changed = [key for key in self.settings if then.get(key) != self.settings[key]]
         if changed and any(self.folder.rglob("*.parquet")):
-            told = "; ".join(f"{key}: {then[key]}, now {self.settings[key]}" for key in changed if key in then)
+            told = "; ".join(
+                f"{option(key)}: {shown(then[key])}, now {shown(self.settings[key])}" for key in changed if key in then
+            )
             what = f"parts of another run ({told})" if told else "Parquet files of something else"
             raise ValueError(f"{self.folder} holds {what}. Name another folder.")
 
@@ -139,6 +141,18 @@ class Parts:
             disk.write(file, table.to_csv(index=False).encode())
         else:
             file.unlink(missing_ok=True)
+
+
+def option(setting: str) -> str:
+    return "--" + setting.replace("_", "-")
+
+
+def shown(value: Any) -> str:
+    """What an option was given, as a person would say it."""
+    words = {None: "not said", True: "yes", False: "no"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def run(args) -> Outcome:
         encoder.fit(store, **other)
     if not first:
         return Outcome({"command": "pretrain", "out": out})
-    complete = stamps(checkpoints) == before
+    complete = bool(before) and stamps(checkpoints) == before
     written = not (complete and is_saved(encoder, args, out))
     if written:
         save(encoder, args, store, out)

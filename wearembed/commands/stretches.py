@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-AN_OFFSET = r"(?:Z|z|[+-]\d\d:?(?:\d\d)?)$"  # behind a time of the day
-SECOND = 10**9  # nanoseconds
-LATEST = 9e9  # seconds since 1970, of which nanoseconds fill a whole number
+A_DATE = r"\d{4}"  # begins with its year; "now" and "today", which pandas takes too, are none
+AN_OFFSET = r"[T ]\d[\d:.]* *(?:Z|[+-]\d[\d:]*)$"  # behind a time of the day
+SECOND = 10**6  # microseconds, of which a whole number holds all years that are written
+LATEST = 9e9  # seconds since 1970; larger numbers are milliseconds, or something else
 
 
 def by_time(
@@ -33,14 +34,19 @@ def by_time(
     array of shape (n_windows,)
         Which of `values` a window has; -1 is none.
     """
-    if start.isna().all():
-        raise ValueError(f"{file} has labels of stretches of time, and no window of the store says when it began.")
+    meant = (start.notna() & own.isin(table["whose"])).to_numpy()
+    if not meant.any():
+        raise ValueError(
+            f"{file} has labels of stretches of time, and no window of the store says when it began, of those that it "
+            f"names. Label them by participant or recording, without start and stop."
+        )
     begun, zoned = instants(start)
-    begin, *begin_zoned = read_times(table["start"], table["line"], file)
-    end, *end_zoned = read_times(table["stop"], table["line"], file)
+    begin, begin_zoned = read_times(table["start"], table["line"], file)
+    end, end_zoned = read_times(table["stop"], table["line"], file)
     check_order(begin, end, table, file)
-    if begin_zoned and end_zoned:
-        check_zones(zoned[start.notna() & own.isin(table["whose"])], np.r_[begin_zoned[0], end_zoned[0]], file)
+    written = [one for one in (begin_zoned, end_zoned) if one is not None]
+    if written:
+        check_zones(zoned[meant], np.concatenate(written), file)
     codes, length = np.full(len(own), -1), round(seconds * SECOND)
     stretches = table[["whose", "code", "line"]].assign(begin=begin, end=end)
     rows = own[start.notna()].groupby(own).groups
@@ -49,11 +55,11 @@ def by_time(
         some = apart(some.sort_values(["begin", "end"], kind="stable"), str(name), values, file)
         codes[at] = covering(begun[at], begun[at] + length, *(some[c].to_numpy() for c in ("begin", "end", "code")))
     if (codes < 0).all():
-        windows = pd.to_datetime([begun[start.notna()].min(), begun.max() + length])
-        told = pd.to_datetime([begin.min(), end.max()])
+        utc = bool(zoned[meant].any())
+        windows = period(begun[meant].min(), begun[meant].max() + length, utc)
         raise ValueError(
-            f"No stretch of {file} covers half of a window: the windows lie from {windows[0]} to {windows[1]}, and the "
-            f"stretches from {told[0]} to {told[1]}. Do both clocks tell the same time?"
+            f"No stretch of {file} covers half of a window: the windows of whom it names lie {windows}, and the "
+            f"stretches {period(begin.min(), end.max(), utc)}. Do both clocks tell the same time?"
         )
     return codes
 
@@ -62,35 +68,40 @@ def by_time(
 
 
 def instants(times: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Nanoseconds since 1970, in UTC where a zone is named, and whether it is."""
+    """Microseconds since 1970, in UTC where a zone is named, and whether it is."""
     if times.dtype == object:  # of recordings with zones of many kinds
         zoned = np.array([getattr(time, "tzinfo", None) is not None for time in times])
         times = pd.to_datetime(times.astype(str), utc=True, format="ISO8601", errors="coerce")
     else:
         zoned = np.full(len(times), times.dt.tz is not None)
-    return nanoseconds(times), zoned
+    return microseconds(times), zoned
 
 
-def nanoseconds(times: pd.Series) -> np.ndarray:
+def microseconds(times: pd.Series) -> np.ndarray:
     """Since 1970; what is no time is the least of numbers."""
     times = times if times.dt.tz is None else times.dt.tz_convert(None)
-    return times.dt.as_unit("ns").astype("int64").to_numpy()
+    return times.dt.as_unit("us").astype("int64").to_numpy()
 
 
-def read_times(text: pd.Series, line: pd.Series, file: Path) -> tuple[np.ndarray, ...]:
-    """Times as nanoseconds since 1970, and whether a zone is named; of numbers, which are seconds, no such thing."""
+def period(first: int, last: int, zoned: bool) -> str:
+    """In words."""
+    ends = [f"{pd.Timestamp(int(time), unit='us')}{' UTC' if zoned else ''}" for time in (first, last)]
+    return f"from {ends[0]} to {ends[1]}"
+
+
+def read_times(text: pd.Series, line: pd.Series, file: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Times as microseconds since 1970, and which name a zone; None of numbers, which are seconds in UTC."""
     numbers = pd.to_numeric(text, errors="coerce")
     if (numbers.abs() < LATEST).all():
-        return ((numbers * SECOND).round().astype("int64").to_numpy(),)
-    times = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
+        return (numbers * SECOND).round().astype("int64").to_numpy(), None
+    times = pd.to_datetime(text.where(text.str.match(A_DATE)), format="ISO8601", utc=True, errors="coerce")
     if times.isna().any():
         first = int(np.argmax(times.isna()))
         raise ValueError(
             f"Expected a time such as 2026-03-01 08:00:00, or seconds since 1970, in {text.name} of {file}, got "
             f"{text.iloc[first]!r} on line {line.iloc[first]}. Write all of them in one of these ways."
         )
-    clock = text.str.contains(":").to_numpy()
-    return nanoseconds(times), text.str.contains(AN_OFFSET).to_numpy() & clock
+    return microseconds(times), text.str.contains(AN_OFFSET).to_numpy(dtype=bool)
 
 
 def check_order(begin: np.ndarray, end: np.ndarray, table: pd.DataFrame, file: Path):
@@ -133,11 +144,10 @@ def apart(stretches: pd.DataFrame, name: str, values, file: Path) -> pd.DataFram
     on = np.r_[False, begin[1:] < np.maximum.accumulate(end)[:-1]]  # each begins before one before it has ended
     both = np.flatnonzero(on & (code != np.r_[-1, code[:-1]]))
     if len(both):
-        first, second = both[0] - 1, both[0]
-        told = stretches["line"].to_numpy()
+        within = int(np.argmax(end[: both[0]]))  # of those before it, the one that ends last
+        told = [f"{str(values[code[n]])!r} on line {stretches['line'].iloc[n]}" for n in (within, int(both[0]))]
         raise ValueError(
-            f"Two labels of {file} overlap for {name}: {values[code[first]]} on line {told[first]} and "
-            f"{values[code[second]]} on line {told[second]}. Let one stop where the other starts."
+            f"Two labels of {file} overlap for {name!r}: {told[0]} and {told[1]}. Let one stop where the other starts."
         )
     first = np.flatnonzero(~on)
     return pd.DataFrame({"begin": begin[first], "end": np.maximum.reduceat(end, first), "code": code[first]})

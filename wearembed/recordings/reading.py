@@ -49,7 +49,8 @@ def read_recording(
     sfreq : float, optional
         Samples per second of a table without time stamps. With them it has to agree, to 5 %.
     columns : sequence of str or int, optional
-        Channels of a table, by default its x, y and z of the accelerometer, or the three numeric columns left.
+        Channels of a table, by name or place, by default its x, y and z of the accelerometer, or the three numeric
+        columns left. A place as text, such as "7", is one where no column is called so.
     time : str, int or False, optional
         Time column of a table, by default found by its name or because it alone increases. False: look for none.
     time_unit : {"s", "ms", "us", "ns"}, optional

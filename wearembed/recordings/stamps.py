@@ -25,12 +25,18 @@ def time_column(columns, time, path):
 
 
 def named(names, name, path):
-    """A column by its name, or by its place."""
+    """A column by its name, or by its place, which may be written as text where no column is called so."""
     if name in names:
         return name
-    if isinstance(name, int) and -len(names) <= name < len(names):
-        return names[name]
-    raise ValueError(f"Expected a column {name!r} in {path}, found {names}. Name one of these.")
+    place = int(name) if isinstance(name, int) or re.fullmatch("[0-9]+", name) else None
+    if place is None:
+        raise ValueError(f"Expected a column {name!r} in {path}, found {names}. Name one of these.")
+    if -len(names) <= place < len(names):
+        return names[place]
+    raise ValueError(
+        f"Expected a column {name!r} in {path}, by name or by place, counted from 0; found {len(names)}: {names}. Name "
+        f"one of these."
+    )
 
 
 def words(name):

@@ -54,7 +54,9 @@ def cut_into(
     nonwear : bool, default=False
         Leave out time in which an accelerometer was not worn, see `RecordingEncoder`.
     read : callable, default=read_recording
-        From a path to a `Recording`; ``lambda path: read_recording(path, participant=path.parent.name)``, for one.
+        From a path to a `Recording`; ``lambda path: read_recording(path, participant=path.parent.name)``, for one. If
+        it has an attribute ``said``, a dict for JSON of how it reads, a file that is in the store as it was read in
+        another way is told of as an error.
     verbose : int, default=0
         Above 0: show progress.
 
@@ -101,9 +103,14 @@ def cut_into(
 
 def row(store: WindowStore, one: Recording | Path, how: dict, read: Callable, known: "Known") -> dict:
     """What became of a recording; its windows are in the store, or there is an error."""
-    file = {} if isinstance(one, Recording) else file_of(one)
+    file = {} if isinstance(one, Recording) else {**file_of(one), **said_by(read)}
     note = known.file(file)
-    if note is None:
+    if note is not None:
+        try:
+            refuse_read_otherwise(note, file)
+        except ValueError as error:
+            return {"recording": note["recording"], "participant": note["participant"], **failed(error)}
+    else:
         try:
             recording = one if isinstance(one, Recording) else read(one)
         except ImportError:
@@ -170,6 +177,24 @@ def file_of(path: Path) -> dict:
         return {"path": str(path.resolve()), "bytes": sum(file.stat().st_size for file in inside)}
     except OSError:
         return {}  # reading it says what is wrong
+
+
+def said_by(read: Callable) -> dict:
+    """How recordings are read, where the reader says it."""
+    return {"said": read.said} if hasattr(read, "said") else {}
+
+
+def refuse_read_otherwise(note: dict, file: dict):
+    """An error where the windows of a file are those of another way to read it."""
+    was, now = note.get("said", file.get("said", {})), file.get("said", {})
+    told = [
+        f"{name}={was.get(name)!r}, not {now.get(name)!r}" for name in {**was, **now} if was.get(name) != now.get(name)
+    ]
+    if told:
+        raise ValueError(
+            f"{file['path']} is in the store as it was read with {', '.join(told)}. Read it in the same way, or into "
+            f"another store."
+        )
 
 
 def identity(recording: Recording) -> str:

@@ -216,7 +216,7 @@ def _check_rate(rate, sfreq, path):
     if sfreq is not None and abs(rate / positive(sfreq, "sfreq", "Hz") - 1) > 0.05:
         raise ValueError(
             f"{path} was expected at sfreq={sfreq:g} Hz, but its time stamps say {rate:.4g} Hz. "
-            f"Leave sfreq out to believe the stamps, or give time=False to believe sfreq."
+            f"Leave sfreq= out to believe the stamps, or give time=False to believe sfreq=."
         )
 
 
