@@ -84,7 +84,7 @@ def test_what_lies_together_takes_memory_by_its_runs_and_anything_else_as_an_arr
     def size(told):
         return len(pickle.dumps(told))
 
-    together = np.repeat(np.arange(10, dtype=np.int32), 100_000)
+    together = np.repeat(np.arange(10, dtype=np.int32), 10_000)
     assert size(Runs.of(together)) < 1000 and size(Rows.of(np.flatnonzero(together % 2))) < 1000
     apart = np.random.default_rng(0).permutation(together)
     assert size(Runs.of(apart)) < 1.01 * apart.nbytes and size(Rows.of(np.argsort(apart))) < 1.01 * apart.nbytes

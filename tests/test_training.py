@@ -232,7 +232,7 @@ def test_a_computed_order_has_each_number_once(n):
     assert_array_equal(several, np.stack(orders, axis=1))
 
 
-@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 9, 12, shuffle.FEW, shuffle.FEW + 1])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 9, 12, 40, shuffle.FEW + 1])
 def test_pairs_of_places_of_computed_orders_are_as_likely_as_one_another(n):
     """Of keys that follow one another too, as pools have them."""
     keys = np.arange(100_000, dtype=np.uint64)[:, None] + np.uint64(2**64 - 5)
