@@ -1,6 +1,7 @@
 """What the pages show is what happens: each ``pycon`` fence of a page runs, in order, in one namespace a page."""
 
 import doctest
+import itertools
 import json
 import re
 from pathlib import Path
@@ -49,3 +50,12 @@ def test_code_on_a_page_is_of_a_kind_that_runs(page):
     """Python is written as a session, so that the test above sees it."""
     kinds = re.findall(r"^```+\s*(\S+)", page.read_text(), flags=re.M)
     assert not set(kinds) & {"python", "py", "python3"}
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_no_line_of_a_sentence_becomes_a_list(page):
+    """A number or a dash at the beginning of a line does so, whatever it was meant to be."""
+    blank = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    for before, line in itertools.pairwise(blank.splitlines()):
+        if re.match(r"(\d+\.|[-+*]) ", line):
+            assert re.match(r"$|(\d+\.|[-+*]) |\s", before), f"{page.name}: {line}"
