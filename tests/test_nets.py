@@ -179,6 +179,7 @@ def test_any_length_and_channels_become_one_vector(make, n_times):
 
 @pytest.mark.parametrize("make", NETS.values(), ids=NETS)
 def test_gradients_reach_every_parameter(make):
+    torch.manual_seed(0)  # with others, ReLUs of a small net may all be silent now and then
     net = make(3)
     net(torch.randn(4, 3, 64)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
